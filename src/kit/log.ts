@@ -1,0 +1,24 @@
+/**
+ * Structured log lines, one JSON object each. The type is the guard: an entry has the fields below and no others, so a
+ * token, secret, header or body cannot be logged without changing this file.
+ */
+import type { FailureCode } from "./failure.ts";
+
+export type LogEntry =
+  | { readonly event: "config.invalid"; readonly variable: string; readonly fault: string }
+  | {
+      readonly event: "request.bug" | "origin.failed" | "dependency.failed";
+      readonly requestId: string;
+      /** Class and message of the exception; ours never carry request data. */
+      readonly error: string;
+      readonly code: FailureCode;
+    };
+
+export function log(entry: LogEntry): void {
+  console.error(JSON.stringify(entry));
+}
+
+/** The class and message of anything thrown. */
+export function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : "a value that is not an Error was thrown";
+}
