@@ -2,17 +2,13 @@
  * Structured log lines, one JSON object each. The type is the guard: an entry has the fields below and no others, so a
  * token, secret, header or body cannot be logged without changing this file.
  */
-import type { FailureCode } from "./failure.ts";
+import type { Dependency } from "./failure.ts";
 
 export type LogEntry =
   | { readonly event: "config.invalid"; readonly variable: string; readonly fault: string }
-  | {
-      readonly event: "request.bug" | "origin.failed" | "dependency.failed";
-      readonly requestId: string;
-      /** Class and message of the exception; ours never carry request data. */
-      readonly error: string;
-      readonly code: FailureCode;
-    };
+  | { readonly event: "request.bug"; readonly requestId: string; readonly error: string }
+  | { readonly event: "origin.failed"; readonly requestId: string; readonly error: string }
+  | { readonly event: "dependency.failed"; readonly dependency: Dependency; readonly error: string };
 
 export function log(entry: LogEntry): void {
   console.error(JSON.stringify(entry));

@@ -1,0 +1,34 @@
+/**
+ * Postern on one screen: what every response gets, then the doors in order. What no door answers goes to the gateway.
+ */
+import { Hono } from "hono";
+import { authDoor } from "./doors/auth.ts";
+import { cors } from "./doors/cors.ts";
+import { createBearerGuard } from "./doors/credentials.ts";
+import type { App, AppEnv } from "./doors/endpoint.ts";
+import { gatewayDoor } from "./doors/gateway.ts";
+import { manners } from "./doors/manners.ts";
+import { wellKnownDoor } from "./doors/well-known.ts";
+import { describe, log } from "./kit/log.ts";
+import { problem } from "./kit/problem.ts";
+import type { Services } from "./services.ts";
+
+export function createApp(services: Services): App {
+  const { config, tokens, sessions, runtime } = services;
+  const guard = createBearerGuard(tokens, sessions);
+  const app = new Hono<AppEnv>();
+
+  app.onError((error, c) => {
+    log({ event: "request.bug", requestId: c.var.requestId, error: describe(error) });
+    return problem({ code: "internal_error" }, { issuer: config.issuer, requestId: c.var.requestId });
+  });
+
+  app.use(manners(config.issuer, runtime));
+  app.use(cors(config.corsOrigins));
+
+  wellKnownDoor(app, services);
+  authDoor(app, { ...services, guard });
+  gatewayDoor(app, { ...services, guard });
+
+  return app;
+}

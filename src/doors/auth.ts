@@ -1,0 +1,307 @@
+/**
+ * `/auth/*`: login, refresh, logout, and what a user may see and change of their own sessions. Parses, asks the
+ * capabilities, renders; decides nothing itself.
+ */
+import * as z from "zod/mini";
+import type { Account, Accounts } from "../accounts/accounts.ts";
+import { checkPassword } from "../accounts/password-policy.ts";
+import { isUsername, USERNAME_MAX_CHARACTERS } from "../accounts/username.ts";
+import { readJson } from "../kit/body.ts";
+import type { Config, Limit } from "../kit/config.ts";
+import { isUuid, utf8 } from "../kit/encoding.ts";
+import { fail, ok, type Result } from "../kit/result.ts";
+import { addressPrefix } from "../limits/address.ts";
+import type { Limits } from "../limits/client.ts";
+import type { Device, IssuedSession, SessionRef, Sessions } from "../sessions/client.ts";
+import type { AccessTokens } from "../tokens/access-token.ts";
+import {
+  type BearerGuard,
+  bearerToken,
+  clearRefreshCookie,
+  isTrustedSource,
+  refreshCookie,
+  setRefreshCookie,
+} from "./credentials.ts";
+import { type App, endpoint, type Handler, json, noContent, type RequestContext } from "./endpoint.ts";
+
+const PASSWORD_MAX_BYTES = 1024;
+const USER_AGENT_MAX_CHARACTERS = 256;
+/** How often a login starts over because the account was changed while it was under way. */
+const LOGIN_ATTEMPTS = 3;
+
+const password = z.string({ error: "must be a string" }).check(
+  z.minLength(1, { error: "must not be empty" }),
+  z.refine((text) => text.isWellFormed() && utf8(text).byteLength <= PASSWORD_MAX_BYTES, {
+    error: `must be valid Unicode of at most ${PASSWORD_MAX_BYTES} bytes`,
+  }),
+);
+const username = z
+  .string({ error: "must be a string" })
+  .check(z.refine(isUsername, { error: `must be 1 to ${USERNAME_MAX_CHARACTERS} visible characters` }));
+const refreshToken = z.string({ error: "must be a string" }).check(z.minLength(1, { error: "must not be empty" }));
+
+/** The bodies the endpoints take. */
+export const bodies = {
+  login: z.object({
+    username,
+    password,
+    delivery: z._default(z.enum(["body", "cookie"], { error: "must be body or cookie" }), "body"),
+  }),
+  refresh: z.object({ refresh_token: refreshToken }),
+  logout: z.object({ refresh_token: z.optional(refreshToken) }),
+  password: z.object({ current_password: password, new_password: password }),
+  register: z.object({ username, password }),
+};
+
+type Delivery = "body" | "cookie";
+
+/** A refresh token and the way it came, which is the way its successor goes. */
+interface ShownRefreshToken {
+  readonly token: string;
+  readonly delivery: Delivery;
+}
+
+export interface AuthDependencies {
+  readonly config: Config;
+  readonly accounts: Accounts;
+  readonly tokens: AccessTokens;
+  readonly sessions: Sessions;
+  readonly limits: Limits;
+  readonly guard: BearerGuard;
+}
+
+/** Idempotency-Key: 1 to 255 printable characters (draft-ietf-httpapi-idempotency-key-header). */
+function idempotencyKey(c: RequestContext): Result<string | null> {
+  const key = c.req.header("Idempotency-Key");
+  if (key === undefined) return ok(null);
+  if (/^[\x20-\x7e]{1,255}$/.test(key)) return ok(key);
+  return fail({ code: "invalid_request", detail: "Idempotency-Key must be 1 to 255 printable ASCII characters." });
+}
+
+function clientAddress(c: RequestContext): string {
+  return addressPrefix(c.req.header("CF-Connecting-IP") ?? null);
+}
+
+function deviceOf(c: RequestContext): Device {
+  return {
+    userAgent: (c.req.header("User-Agent") ?? "").slice(0, USER_AGENT_MAX_CHARACTERS).toWellFormed(),
+    address: clientAddress(c),
+  };
+}
+
+function hasBody(c: RequestContext): boolean {
+  return c.req.raw.body !== null && c.req.header("Content-Length") !== "0";
+}
+
+export function authDoor(app: App, { config, accounts, tokens, sessions, limits, guard }: AuthDependencies): void {
+  /** Counts the request against its address before `handler` runs. */
+  const limited =
+    (name: string, limit: Limit, handler: Handler): Handler =>
+    async (c) => {
+      const room = await limits.take(name, limit, clientAddress(c));
+      if (!room.ok) return room;
+      c.set("limit", room.value);
+      return handler(c);
+    };
+  const auth = (name: string, handler: Handler): Handler => limited(name, config.limits.auth, handler);
+
+  /** The refresh token in the body or, if there is none, in the cookie. Fails with `csrf_rejected`. */
+  const shownRefreshToken = async (c: RequestContext): Promise<Result<ShownRefreshToken | null>> => {
+    const cookie = refreshCookie(c);
+    if (hasBody(c)) {
+      const body = await readJson(c.req.raw, cookie === undefined ? bodies.refresh : bodies.logout);
+      if (!body.ok) return body;
+      const token = body.value.refresh_token;
+      if (token !== undefined) return ok({ token, delivery: "body" });
+    }
+    if (cookie === undefined) return ok(null);
+    if (!isTrustedSource(c.req.raw, config.corsOrigins)) return fail({ code: "csrf_rejected" });
+    return ok({ token: cookie, delivery: "cookie" });
+  };
+
+  const tokenResponse = async (
+    c: RequestContext,
+    session: IssuedSession,
+    delivery: Delivery,
+  ): Promise<Result<Response>> => {
+    const access = await tokens.issue(session, session.accessExpiresInSeconds);
+    if (!access.ok) return access;
+    if (delivery === "cookie") setRefreshCookie(c, session.refreshToken, session.refreshExpiresInSeconds);
+    return ok(
+      c.json(
+        {
+          access_token: access.value,
+          token_type: "Bearer",
+          expires_in: session.accessExpiresInSeconds,
+          refresh_token: delivery === "body" ? session.refreshToken : undefined,
+          refresh_expires_in: session.refreshExpiresInSeconds,
+          session_id: session.sessionId,
+        },
+        200,
+        { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" },
+      ),
+    );
+  };
+
+  const login: Handler = async (c) => {
+    const body = await readJson(c.req.raw, bodies.login);
+    if (!body.ok) return body;
+    const { username: name, password: secret, delivery } = body.value;
+    const [room, firstLook] = await Promise.all([
+      limits.take("login", config.limits.login, clientAddress(c)),
+      accounts.lookup(name),
+    ]);
+    if (!room.ok) return room;
+    c.set("limit", room.value);
+
+    let found = firstLook;
+    for (let attempt = 1; attempt <= LOGIN_ATTEMPTS; attempt++) {
+      if (!found.ok) return found;
+      const account = accounts.authenticate(found.value, secret);
+      if (!account.ok) return account;
+      const session = await sessions.open(account.value, deviceOf(c));
+      if (!session.ok) return session;
+      if (session.value !== null) return tokenResponse(c, session.value, delivery);
+      found = await accounts.lookup(name);
+    }
+    return fail({ code: "dependency_unavailable", dependency: "sessions" });
+  };
+
+  const refresh: Handler = async (c) => {
+    const key = idempotencyKey(c);
+    if (!key.ok) return key;
+    const shown = await shownRefreshToken(c);
+    if (!shown.ok) return shown;
+    if (shown.value === null) return fail({ code: "missing_token" });
+    const session = await sessions.refresh(shown.value.token, key.value);
+    if (!session.ok) return session;
+    c.header("Postern-Refresh", session.value.outcome);
+    return tokenResponse(c, session.value, shown.value.delivery);
+  };
+
+  /** Every credential shown ends its session; one good one is enough, since an expired token beside it is the usual case. */
+  const logout: Handler = async (c) => {
+    const bearer = bearerToken(c.req.raw);
+    if (!bearer.ok) return bearer;
+    const shown = await shownRefreshToken(c);
+    if (!shown.ok) return shown;
+    if (bearer.value === null && shown.value === null) return fail({ code: "missing_token" });
+
+    const holder = bearer.value === null ? null : await guard.tokenHolder(c.req.raw);
+    const identified = shown.value === null ? null : await sessions.identify(shown.value.token);
+    const refs: SessionRef[] = [];
+    if (holder?.ok) refs.push(holder.value);
+    if (identified !== null && !refs.some((ref) => ref.sessionId === identified.sessionId)) refs.push(identified);
+    if (refs.length === 0) return holder?.ok === false ? holder : fail({ code: "invalid_refresh_token" });
+
+    for (const ref of refs) {
+      const ended = await sessions.end(ref);
+      if (!ended.ok) return ended;
+    }
+    clearRefreshCookie(c);
+    return ok(c.body(null, 204, { "Cache-Control": "no-store" }));
+  };
+
+  const logoutAll: Handler = async (c) => {
+    const caller = await guard.caller(c.req.raw);
+    if (!caller.ok) return caller;
+    const ended = await sessions.endAll(caller.value.userId);
+    if (!ended.ok) return ended;
+    clearRefreshCookie(c);
+    return ok(c.body(null, 204, { "Cache-Control": "no-store" }));
+  };
+
+  const listSessions: Handler = async (c) => {
+    const caller = await guard.caller(c.req.raw);
+    if (!caller.ok) return caller;
+    const listed = await sessions.list(caller.value.userId);
+    if (!listed.ok) return listed;
+    return ok(
+      json({
+        sessions: listed.value.map((session) => ({
+          id: session.id,
+          created_at: new Date(session.createdAt).toISOString(),
+          last_used_at: new Date(session.lastUsedAt).toISOString(),
+          expires_at: new Date(session.expiresAt).toISOString(),
+          user_agent: session.userAgent,
+          address: session.address,
+          current: session.id === caller.value.sessionId,
+        })),
+      }),
+    );
+  };
+
+  const endSession: Handler = async (c) => {
+    const caller = await guard.caller(c.req.raw);
+    if (!caller.ok) return caller;
+    const sessionId = c.req.param("id") ?? "";
+    if (!isUuid(sessionId)) return fail({ code: "not_found" });
+    const ended = await sessions.end({ userId: caller.value.userId, sessionId });
+    if (!ended.ok) return ended;
+    return ended.value ? ok(noContent()) : fail({ code: "not_found" });
+  };
+
+  const me: Handler = async (c) => {
+    const caller = await guard.caller(c.req.raw);
+    if (!caller.ok) return caller;
+    const found = await accounts.find(caller.value.userId);
+    if (!found.ok) return found;
+    if (found.value === null) return fail({ code: "token_revoked" });
+    const { userId, role } = caller.value;
+    return ok(json({ user_id: userId, username: found.value.account.username, role }));
+  };
+
+  const refuseWeak = (candidate: string, forUsername: string): Result<void> => {
+    const reason = checkPassword(candidate, {
+      minLength: config.passwordMinLength,
+      username: forUsername,
+      issuerHost: new URL(config.issuer).hostname,
+    });
+    return reason === null ? ok(undefined) : fail({ code: "weak_password", reason });
+  };
+
+  const changePassword: Handler = async (c) => {
+    const caller = await guard.caller(c.req.raw);
+    if (!caller.ok) return caller;
+    const body = await readJson(c.req.raw, bodies.password);
+    if (!body.ok) return body;
+    const { userId, sessionId } = caller.value;
+    const found = await accounts.find(userId);
+    if (!found.ok) return found;
+    const account = accounts.authenticate(found.value, body.value.current_password);
+    if (!account.ok) return account;
+    if (found.value === null) return fail({ code: "invalid_credentials" });
+    const strong = refuseWeak(body.value.new_password, account.value.username);
+    if (!strong.ok) return strong;
+    const revision = await accounts.changePassword(found.value, body.value.new_password);
+    if (!revision.ok) return revision;
+    // Somebody else changed it between our reading and our writing: what was shown is no longer the current password.
+    if (revision.value === null) return fail({ code: "invalid_credentials" });
+    // First that logins begun with the old password come too late, then that what they opened earlier ends.
+    const changed: Account = { ...account.value, revision: revision.value };
+    const noted = await sessions.noteAccount(userId, changed);
+    if (!noted.ok) return noted;
+    const ended = await sessions.endAll(userId, sessionId);
+    return ended.ok ? ok(noContent()) : ended;
+  };
+
+  const register: Handler = async (c) => {
+    if (!config.registrationOpen) return fail({ code: "registration_closed" });
+    const body = await readJson(c.req.raw, bodies.register);
+    if (!body.ok) return body;
+    const strong = refuseWeak(body.value.password, body.value.username);
+    if (!strong.ok) return strong;
+    const created = await accounts.create(body.value.username, body.value.password);
+    return created.ok ? ok(json({ user_id: created.value.id }, 201)) : created;
+  };
+
+  endpoint(app, "/auth/login", { POST: login });
+  endpoint(app, "/auth/refresh", { POST: limited("refresh", config.limits.refresh, refresh) });
+  endpoint(app, "/auth/logout", { POST: auth("logout", logout) });
+  endpoint(app, "/auth/logout/all", { POST: auth("logout-all", logoutAll) });
+  endpoint(app, "/auth/sessions", { GET: auth("sessions", listSessions) });
+  endpoint(app, "/auth/sessions/:id", { DELETE: auth("sessions-end", endSession) });
+  endpoint(app, "/auth/me", { GET: auth("me", me) });
+  endpoint(app, "/auth/password", { POST: auth("password", changePassword) });
+  endpoint(app, "/auth/register", { POST: auth("register", register) });
+}

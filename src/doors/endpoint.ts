@@ -1,0 +1,51 @@
+/**
+ * How a door is hung: a path, its methods, and for every other method 405 with `Allow`. Handlers return a response or a
+ * failure; this is where the failure is rendered.
+ */
+import type { Context, Hono } from "hono";
+import type { LimitState } from "../kit/failure.ts";
+import { problem } from "../kit/problem.ts";
+import { fail, type Result } from "../kit/result.ts";
+
+export interface Variables {
+  /** Of this request: the client's, if it sent a sane one. */
+  readonly requestId: string;
+  /** The `issuer` of problem types. */
+  readonly issuer: string;
+  /** The limit this request was counted against; shown on its response. */
+  limit?: LimitState;
+}
+
+export type AppEnv = { Variables: Variables };
+export type App = Hono<AppEnv>;
+export type RequestContext = Context<AppEnv>;
+
+export type Handler = (c: RequestContext) => Promise<Result<Response>>;
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+/** The response of a handler's result. */
+export function render(c: RequestContext, result: Result<Response>): Response {
+  return result.ok ? result.value : problem(result.failure, { issuer: c.var.issuer, requestId: c.var.requestId });
+}
+
+/** Serves `path` by the handlers given, one per method. HEAD is answered like GET, without the body. */
+export function endpoint(app: App, path: string, handlers: { readonly [M in Method]?: Handler }): void {
+  for (const [method, handler] of Object.entries(handlers)) {
+    app.on(method, path, async (c) => render(c, await handler(c)));
+  }
+  const allow = Object.keys(handlers).flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+  app.all(path, (c) => render(c, fail({ code: "method_not_allowed", allow })));
+}
+
+/** A JSON response that no cache keeps. */
+export function json(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" },
+  });
+}
+
+/** 204, which no cache keeps either. */
+export function noContent(): Response {
+  return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
+}

@@ -1,0 +1,102 @@
+/**
+ * The composition root: turns the environment into capabilities, once per isolate. The only file that touches bindings,
+ * and, with the object shells, the only one that reads the clock and the dice.
+ */
+import { waitUntil } from "cloudflare:workers";
+import { type Accounts, createAccounts } from "./accounts/accounts.ts";
+import { createPasswordHasher } from "./accounts/password-hash.ts";
+import type { Config } from "./kit/config.ts";
+import { onDatabase } from "./kit/database.ts";
+import type { Result } from "./kit/result.ts";
+import type { Runtime } from "./kit/runtime.ts";
+import { keysFor } from "./kit/secrets.ts";
+import { createLimits, type Limits } from "./limits/client.ts";
+import type { Counter } from "./limits/object.ts";
+import { createSessions, type Sessions } from "./sessions/client.ts";
+import { createLeases } from "./sessions/leases.ts";
+import type { UserSessions } from "./sessions/object.ts";
+import { createRefreshTokenCodec } from "./sessions/refresh-token.ts";
+import { type AccessTokens, CLOCK_SKEW_SECONDS, createAccessTokens } from "./tokens/access-token.ts";
+import { createKeyStore } from "./tokens/key-store.ts";
+import { createKeyring, type Keyring } from "./tokens/keyring.ts";
+
+/** The bindings Postern runs on; the variables among them are parsed by kit/config.ts. */
+export interface Bindings {
+  readonly DB: D1Database;
+  readonly USER_SESSIONS: DurableObjectNamespace<UserSessions>;
+  readonly COUNTERS: DurableObjectNamespace<Counter>;
+  readonly ORIGIN?: Fetcher;
+}
+
+export interface Services {
+  readonly config: Config;
+  readonly accounts: Accounts;
+  readonly tokens: AccessTokens;
+  readonly keyring: Keyring;
+  readonly sessions: Sessions;
+  readonly limits: Limits;
+  readonly runtime: Runtime;
+  readonly checkDatabase: () => Promise<Result<unknown>>;
+  /** Sends a request to the origin, by binding or by URL. */
+  readonly fetchOrigin: (request: Request) => Promise<Response>;
+}
+
+export const runtime: Runtime = {
+  now: () => Date.now(),
+  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  sleep: (milliseconds) => scheduler.wait(milliseconds),
+  waitUntil: (task) => waitUntil(task),
+};
+
+export function createServices(config: Config, bindings: Bindings): Services {
+  const secrets = { current: config.authSecret, previous: config.authSecretPrevious };
+
+  const keyStore = createKeyStore(
+    bindings.DB,
+    keysFor(secrets, "signing-key-at-rest", "aes-gcm"),
+    config.signingKeyBits,
+    runtime,
+  );
+  const keyring = createKeyring(keyStore, (config.accessTokenSeconds + CLOCK_SKEW_SECONDS) * 1000, runtime);
+  const tokens = createAccessTokens(
+    keyring,
+    {
+      issuer: config.issuer,
+      audience: config.audience,
+      clientId: config.clientId,
+      lifetimeSeconds: config.accessTokenSeconds,
+    },
+    runtime,
+  );
+
+  const leaseMs = config.revocationLeaseSeconds * 1000;
+  const sessions = createSessions(
+    bindings.USER_SESSIONS,
+    createRefreshTokenCodec(keysFor(secrets, "refresh-token", "hmac")),
+    createLeases(leaseMs, runtime),
+    {
+      lifetimes: {
+        idleMs: config.refreshIdleSeconds * 1000,
+        maxMs: config.refreshMaxSeconds * 1000,
+        raceMs: config.refreshRaceSeconds * 1000,
+        accessMs: config.accessTokenSeconds * 1000,
+      },
+      leaseMs,
+      maxSessions: config.maxSessionsPerUser,
+    },
+    runtime,
+  );
+
+  const { ORIGIN: origin } = bindings;
+  return {
+    config,
+    accounts: createAccounts(bindings.DB, createPasswordHasher(runtime), runtime),
+    tokens,
+    keyring,
+    sessions,
+    limits: createLimits(bindings.COUNTERS, runtime),
+    runtime,
+    checkDatabase: () => onDatabase(runtime, () => bindings.DB.prepare("SELECT 1 FROM users LIMIT 1").run()),
+    fetchOrigin: origin === undefined ? (request) => fetch(request) : (request) => origin.fetch(request),
+  };
+}
