@@ -21,7 +21,11 @@ const kitWalls: Wall[] = [
 
 /** What a capability may not import. */
 const capabilityWalls: Wall[] = [
-  { regex: "^\\.\\./(?!kit/)", message: "A capability imports kit/ only: not up, not sideways." },
+  // Spelled out, since the engine knows no lookahead to say "anything but kit/".
+  {
+    regex: `^\\.\\./(app|index|services)\\.ts$|^\\.\\./(doors|${CAPABILITIES.join("|")})/|^\\.\\./\\.\\./`,
+    message: "A capability imports kit/ only: not up, not sideways.",
+  },
   noHono,
 ];
 
@@ -58,6 +62,14 @@ export default defineConfig({
     "unicorn/consistent-function-scoping": "off",
     "typescript/no-unsafe-type-assertion": "off",
     "no-shadow": "off",
+    // Code points are what is wanted wherever a string is spread here.
+    "typescript/no-misused-spread": ["error", { allow: ["string"] }],
+    "oxc/no-map-spread": "off",
+    "vitest/require-to-throw-message": "off",
+    "promise/no-promise-in-callback": "off",
+    "vitest/no-conditional-expect": "off",
+    // Properties are tests too, by another function than vitest's.
+    "vitest/no-standalone-expect": "off",
     "no-underscore-dangle": "off",
     // tsc says it better: noImplicitReturns.
     "typescript/consistent-return": "off",

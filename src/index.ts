@@ -4,10 +4,9 @@
  */
 import { createApp } from "./app.ts";
 import { requestIdOf, setManners } from "./doors/manners.ts";
-import { parseConfig } from "./kit/config.ts";
 import { log } from "./kit/log.ts";
 import { problem } from "./kit/problem.ts";
-import { type Bindings, createServices, runtime } from "./services.ts";
+import { type Bindings, createServices, readConfig, runtime } from "./services.ts";
 
 export { Counter } from "./limits/object.ts";
 export { UserSessions } from "./sessions/object.ts";
@@ -18,7 +17,7 @@ type Serve = (request: Request) => Response | Promise<Response>;
 const applications = new WeakMap<object, Serve>();
 
 function build(env: Bindings): Serve {
-  const parsed = parseConfig({ ...env });
+  const parsed = readConfig(env);
   if (parsed.ok) {
     const app = createApp(createServices(parsed.config, env));
     return (request) => app.fetch(request);

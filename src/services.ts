@@ -5,13 +5,16 @@
 import { waitUntil } from "cloudflare:workers";
 import { type Accounts, createAccounts } from "./accounts/accounts.ts";
 import { createPasswordHasher } from "./accounts/password-hash.ts";
-import type { Config } from "./kit/config.ts";
+import { type Config, type ConfigFault, parseConfig, type ParsedConfig } from "./kit/config.ts";
 import { onDatabase } from "./kit/database.ts";
 import type { Result } from "./kit/result.ts";
 import type { Runtime } from "./kit/runtime.ts";
 import { keysFor } from "./kit/secrets.ts";
 import { createLimits, type Limits } from "./limits/client.ts";
 import type { Counter } from "./limits/object.ts";
+import { boundOrigin, createForwarder, type Forwarder, originAt } from "./origin/forward.ts";
+import { createIdentitySigner } from "./origin/identity-signature.ts";
+import { compileRoutes, type RoutePolicy, routePathFault } from "./origin/route-policy.ts";
 import { createSessions, type Sessions } from "./sessions/client.ts";
 import { createLeases } from "./sessions/leases.ts";
 import type { UserSessions } from "./sessions/object.ts";
@@ -37,8 +40,8 @@ export interface Services {
   readonly limits: Limits;
   readonly runtime: Runtime;
   readonly checkDatabase: () => Promise<Result<unknown>>;
-  /** Sends a request to the origin, by binding or by URL. */
-  readonly fetchOrigin: (request: Request) => Promise<Response>;
+  readonly routes: RoutePolicy;
+  readonly forwarder: Forwarder;
 }
 
 export const runtime: Runtime = {
@@ -47,6 +50,38 @@ export const runtime: Runtime = {
   sleep: (milliseconds) => scheduler.wait(milliseconds),
   waitUntil: (task) => waitUntil(task),
 };
+
+/** The configuration in `env`, with the faults that only a capability can tell. */
+export function readConfig(env: Bindings): ParsedConfig {
+  const parsed = parseConfig({ ...env });
+  if (!parsed.ok) return parsed;
+  const faults: ConfigFault[] = [];
+  for (const [index, { path }] of parsed.config.routes.entries()) {
+    const fault = routePathFault(path);
+    if (fault !== null) faults.push({ variable: "ROUTES", fault: `at ${index}.path: ${fault}` });
+  }
+  return faults.length === 0 ? parsed : { ok: false, faults };
+}
+
+function createOriginForwarder(config: Config, binding: Fetcher | undefined): Forwarder {
+  const origin =
+    config.originUrl === null
+      ? boundOrigin((request) => {
+          if (binding === undefined) throw new Error("configuration promised an ORIGIN binding");
+          return binding.fetch(request);
+        })
+      : originAt(config.originUrl, (request) => fetch(request));
+  return createForwarder({
+    origin,
+    signer: createIdentitySigner(config.originSecret, config.originKeyId),
+    timeoutMs: config.originTimeoutSeconds * 1000,
+    startTimer: (milliseconds, task) => {
+      const timer = setTimeout(task, milliseconds);
+      return () => clearTimeout(timer);
+    },
+    keepAuthorization: config.forwardAuthorization,
+  });
+}
 
 export function createServices(config: Config, bindings: Bindings): Services {
   const secrets = { current: config.authSecret, previous: config.authSecretPrevious };
@@ -87,7 +122,6 @@ export function createServices(config: Config, bindings: Bindings): Services {
     runtime,
   );
 
-  const { ORIGIN: origin } = bindings;
   return {
     config,
     accounts: createAccounts(bindings.DB, createPasswordHasher(runtime), runtime),
@@ -97,6 +131,7 @@ export function createServices(config: Config, bindings: Bindings): Services {
     limits: createLimits(bindings.COUNTERS, runtime),
     runtime,
     checkDatabase: () => onDatabase(runtime, () => bindings.DB.prepare("SELECT 1 FROM users LIMIT 1").run()),
-    fetchOrigin: origin === undefined ? (request) => fetch(request) : (request) => origin.fetch(request),
+    routes: compileRoutes(config.routes),
+    forwarder: createOriginForwarder(config, bindings.ORIGIN),
   };
 }

@@ -67,7 +67,7 @@ export class Edge {
     }
     const method = options.method ?? (body === null ? "GET" : "POST");
     const request = new Request(`http://127.0.0.1:8787${path}`, { method, headers, body, redirect: "manual" });
-    return worker.fetch(request as Request<unknown, IncomingRequestCfProperties>, this.#env);
+    return worker.fetch(request, this.#env);
   }
 
   login(username: string, password = PASSWORD, options: RequestOptions = {}): Promise<Response> {

@@ -78,14 +78,14 @@ function idempotencyKey(c: RequestContext): Result<string | null> {
   return fail({ code: "invalid_request", detail: "Idempotency-Key must be 1 to 255 printable ASCII characters." });
 }
 
-function clientAddress(c: RequestContext): string {
+function addressOf(c: RequestContext): string {
   return addressPrefix(c.req.header("CF-Connecting-IP") ?? null);
 }
 
 function deviceOf(c: RequestContext): Device {
   return {
     userAgent: (c.req.header("User-Agent") ?? "").slice(0, USER_AGENT_MAX_CHARACTERS).toWellFormed(),
-    address: clientAddress(c),
+    address: addressOf(c),
   };
 }
 
@@ -98,7 +98,7 @@ export function authDoor(app: App, { config, accounts, tokens, sessions, limits,
   const limited =
     (name: string, limit: Limit, handler: Handler): Handler =>
     async (c) => {
-      const room = await limits.take(name, limit, clientAddress(c));
+      const room = await limits.take(name, limit, addressOf(c));
       if (!room.ok) return room;
       c.set("limit", room.value);
       return handler(c);
@@ -148,7 +148,7 @@ export function authDoor(app: App, { config, accounts, tokens, sessions, limits,
     if (!body.ok) return body;
     const { username: name, password: secret, delivery } = body.value;
     const [room, firstLook] = await Promise.all([
-      limits.take("login", config.limits.login, clientAddress(c)),
+      limits.take("login", config.limits.login, addressOf(c)),
       accounts.lookup(name),
     ]);
     if (!room.ok) return room;

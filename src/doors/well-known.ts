@@ -21,8 +21,7 @@ export interface WellKnownDependencies {
 /** Whether an If-None-Match value names `etag` (RFC 9110 section 13.1.2: weak comparison). */
 function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;
-  const candidates = ifNoneMatch.split(",").map((candidate) => candidate.trim().replace(/^W\//, ""));
-  return candidates.includes("*") || candidates.includes(etag);
+  return ifNoneMatch.split(",").some((candidate) => ["*", etag].includes(candidate.trim().replace(/^W\//, "")));
 }
 
 function isCode(code: string): code is FailureCode {

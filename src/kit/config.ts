@@ -139,7 +139,8 @@ const originUrl = z.optional(
       z.refine(
         (text) => {
           const url = URL.parse(text);
-          return url !== null && (url.origin === text || url.href === text) && url.href === `${url.origin}/`;
+          if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return false;
+          return url.href === `${url.origin}/` && (url.origin === text || url.href === text);
         },
         { error: ORIGIN_URL_FAULT },
       ),

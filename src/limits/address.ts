@@ -23,12 +23,17 @@ function ipv6Groups(address: string): number[] | null {
   return [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
 }
 
+/** The address as it is, or this machine's where there is no edge in front. */
+export function clientAddress(header: string | null): string {
+  return header?.trim() ?? LOCAL_ADDRESS;
+}
+
 /**
  * The prefix of an address by which it is counted: an IPv4 address, `2001:db8:1:2::/64`, or `malformed`.
  * @param header the value of `CF-Connecting-IP`
  */
 export function addressPrefix(header: string | null): string {
-  const address = header?.trim() ?? LOCAL_ADDRESS;
+  const address = clientAddress(header);
   if (IPV4.test(address)) return address;
   const groups = ipv6Groups(address);
   if (groups === null) return MALFORMED;

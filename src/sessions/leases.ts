@@ -43,11 +43,14 @@ export function createLeases(leaseMs: number, runtime: Runtime): Leases {
     users.set(userId, sessions);
 
     const settle = async (): Promise<void> => {
-      const settled = await answer;
+      const settled = await answer.catch(() => null);
+      if (settled?.ok !== true) {
+        sessions.delete(sessionId);
+        return;
+      }
       lease.answer = settled;
-      if (!settled.ok) sessions.delete(sessionId);
       // A session that has ended does not come back: no need to ask again.
-      else if (!settled.value.live) lease.until = Number.POSITIVE_INFINITY;
+      if (!settled.value.live) lease.until = Number.POSITIVE_INFINITY;
     };
     runtime.waitUntil(settle());
     return answer;

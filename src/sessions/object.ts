@@ -241,7 +241,10 @@ export class UserSessions extends DurableObject<unknown> {
         `INSERT INTO account (id, role, status, revision, noted_at) VALUES (1, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET role = excluded.role, status = excluded.status, revision = excluded.revision,
          noted_at = excluded.noted_at`,
-        ...[role, status, revision, now],
+        role,
+        status,
+        revision,
+        now,
       );
     }
     return true;
@@ -250,9 +253,19 @@ export class UserSessions extends DurableObject<unknown> {
   #insert({ sessionId, lifetimes, userAgent, address }: OpenSession, family: Family): void {
     this.#sql.exec(
       "INSERT INTO family VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      ...[sessionId, family.secretHash, family.generation, family.rotatedAt, family.keyHash],
-      ...[family.createdAt, family.lastUsedAt, family.idleExpiresAt, family.expiresAt, family.revokedAt],
-      ...[forgettableAt(family, lifetimes), userAgent, address],
+      sessionId,
+      family.secretHash,
+      family.generation,
+      family.rotatedAt,
+      family.keyHash,
+      family.createdAt,
+      family.lastUsedAt,
+      family.idleExpiresAt,
+      family.expiresAt,
+      family.revokedAt,
+      forgettableAt(family, lifetimes),
+      userAgent,
+      address,
     );
   }
 
@@ -260,8 +273,14 @@ export class UserSessions extends DurableObject<unknown> {
     this.#sql.exec(
       `UPDATE family SET generation = ?, rotated_at = ?, key_hash = ?, last_used_at = ?, idle_expires_at = ?,
        revoked_at = ?, forgettable_at = ? WHERE session_id = ?`,
-      ...[family.generation, family.rotatedAt, family.keyHash, family.lastUsedAt, family.idleExpiresAt],
-      ...[family.revokedAt, forgettableAt(family, lifetimes), sessionId],
+      family.generation,
+      family.rotatedAt,
+      family.keyHash,
+      family.lastUsedAt,
+      family.idleExpiresAt,
+      family.revokedAt,
+      forgettableAt(family, lifetimes),
+      sessionId,
     );
   }
 

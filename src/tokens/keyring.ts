@@ -54,7 +54,7 @@ export function createKeyring(store: KeyStore, acceptedMs: number, runtime: Runt
     }
     if (!stored.ok) return loaded === undefined ? stored : ok(loaded);
     const keys = await Promise.all(
-      stored.value.map(async (key) => ({ ...key, publicKey: await importPublicKey(key.publicJwk) })),
+      stored.value.map(async (key) => Object.assign(key, { publicKey: await importPublicKey(key.publicJwk) })),
     );
     loaded = { keys, loadedAt: runtime.now() };
     return ok(loaded);

@@ -1,0 +1,154 @@
+/**
+ * Header hygiene, one pass each way: what the origin reads in a header was either sent by the client for the origin, or
+ * written here. This is the only place that decides which fields cross; signing what it writes is identity-signature.ts.
+ *
+ * Names are compared as a CGI-style origin sees them, where everything that is neither letter nor digit is the same
+ * character: `X_User_Id` and `x.user.id` are `x-user-id`.
+ */
+import { identityFields, type Identity } from "./identity.ts";
+
+/** Fields of one connection (RFC 9110 section 7.6.1), credentials for a proxy, and HTTP/2 upgrade (RFC 9113 section 3.1). */
+const HOP_BY_HOP = [
+  "connection",
+  "http2-settings",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authentication-info",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+] as const;
+
+/** What Postern asserts, and what only looks like it. `x-user-*` and `x-forwarded-*` come on top. */
+const ASSERTED = ["x-session-id", "x-auth-method"] as const;
+
+/** What the client may not tell the origin. */
+const NOT_FROM_CLIENT: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
+  ...ASSERTED,
+  "x-request-id",
+  "forwarded",
+  "x-forwarded",
+  "x-real-ip",
+  "true-client-ip",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "signature",
+  "signature-input",
+  // Frameworks that route by one of these would be on another route than the one that was matched.
+  "x-original-url",
+  "x-rewrite-url",
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  // They pin or override versions of Workers, the origin's included.
+  "cloudflare-workers-version-key",
+  "cloudflare-workers-version-overrides",
+  // The runtime writes its own for the connection it opens.
+  "host",
+]);
+
+/** What an origin that echoes its request may not tell the client. */
+const NOT_FROM_ORIGIN: ReadonlySet<string> = new Set([...HOP_BY_HOP, ...ASSERTED, "x-request-id"]);
+
+const ASSERTED_PREFIX = /^x-(?:user|forwarded)-/;
+const NEEDS_NORMALISING = /[^a-z0-9-]/;
+
+/** The name as every other spelling of it; `name` is in lower case, as iteration over Headers gives it. */
+function normaliseName(name: string): string {
+  return NEEDS_NORMALISING.test(name) ? name.replace(/[^a-z0-9-]/g, "-") : name;
+}
+
+/** A copy of `headers` without the fields in `removed`, those asserted by prefix, and those that `Connection` names. */
+function copyWithout(headers: Headers, removed: ReadonlySet<string>): Headers {
+  const copy = new Headers(headers);
+  for (const name of headers.keys()) {
+    const normal = normaliseName(name);
+    if (removed.has(normal) || ASSERTED_PREFIX.test(normal)) copy.delete(name);
+  }
+  const connection = headers.get("connection");
+  if (connection !== null) {
+    // Names only: an option that is no field name, `close` for one, is nothing to remove.
+    for (const [name] of connection.matchAll(/[\w!#$%&'*+.^`|~-]+/g)) copy.delete(name);
+  }
+  return copy;
+}
+
+/**
+ * Postern's cookies: the refresh token, its prefix in any case as RFC 6265bis section 4.1.3 has it, and the legacy
+ * session. They may follow a comma too: the runtime joins two Cookie fields with ", ".
+ */
+const OWN_COOKIE = /(?:^[ \t]*|;[ \t]*|, )(?:__[Hh][Oo][Ss][Tt]-refresh_token|session_id)[ \t]*=[^;,]*/g;
+const OWN_SET_COOKIE = /^[ \t]*(?:__[Hh][Oo][Ss][Tt]-refresh_token|session_id)[ \t]*=/;
+
+/** Takes Postern's cookies out of a Cookie field; the others keep their bytes. Null when none is left. */
+export function withoutOwnCookies(cookie: string): string | null {
+  const rest = cookie.replace(OWN_COOKIE, "");
+  if (rest === cookie) return cookie;
+  const others = rest.replace(/^[;, \t]+/, "");
+  return others === "" ? null : others;
+}
+
+/** What Postern knows of a request and tells the origin. */
+export interface RequestFacts {
+  readonly identity: Identity;
+  readonly requestId: string;
+  /** The client's address, as the edge reports it. */
+  readonly clientAddress: string;
+  /** Scheme and host the client addressed: `https`, `api.example.com`. */
+  readonly scheme: string;
+  readonly host: string;
+}
+
+/** Whether the client asks for a WebSocket (RFC 6455 section 4.1), the one upgrade that passes. */
+function isWebSocketUpgrade(headers: Headers): boolean {
+  return headers.get("upgrade")?.trim().toLowerCase() === "websocket";
+}
+
+/**
+ * The headers for the origin.
+ * @param keepAuthorization whether the client's Authorization passes, for origins that verify the token themselves
+ */
+export function requestHeaders(inbound: Headers, facts: RequestFacts, keepAuthorization: boolean): Headers {
+  const headers = copyWithout(inbound, NOT_FROM_CLIENT);
+  if (!keepAuthorization) headers.delete("authorization");
+
+  const cookie = headers.get("cookie");
+  if (cookie !== null) {
+    const others = withoutOwnCookies(cookie);
+    if (others === null) headers.delete("cookie");
+    else if (others !== cookie) headers.set("cookie", others);
+  }
+
+  // Written last: nothing the client names in Connection can take it away again.
+  if (isWebSocketUpgrade(inbound)) headers.set("upgrade", "websocket");
+  for (const [name, value] of identityFields(facts.identity, facts.requestId)) headers.set(name, value);
+  headers.set("x-forwarded-for", facts.clientAddress);
+  headers.set("x-forwarded-proto", facts.scheme);
+  headers.set("x-forwarded-host", facts.host);
+  // RFC 9110 section 7.6.3. Whatever version the client speaks to the edge, a Worker receives HTTP/1.1.
+  headers.append("via", "1.1 postern");
+  return headers;
+}
+
+/** The label under which Postern signs; a signature of the origin's own has another and passes. */
+const OWN_SIGNATURE = /(?:^|,)[ \t]*postern[ \t]*=/;
+
+/** The headers for the client. */
+export function responseHeaders(origin: Headers): Headers {
+  const headers = copyWithout(origin, NOT_FROM_ORIGIN);
+  const signatureInput = headers.get("signature-input");
+  if (signatureInput !== null && OWN_SIGNATURE.test(signatureInput)) {
+    headers.delete("signature-input");
+    headers.delete("signature");
+  }
+  const cookies = headers.getSetCookie();
+  if (cookies.some((cookie) => OWN_SET_COOKIE.test(cookie))) {
+    headers.delete("set-cookie");
+    for (const cookie of cookies) if (!OWN_SET_COOKIE.test(cookie)) headers.append("set-cookie", cookie);
+  }
+  return headers;
+}
