@@ -53,7 +53,7 @@ export class Edge {
   readonly #env: Bindings;
 
   constructor(overrides: Overrides = {}) {
-    this.#env = { ...env, ...overrides } as unknown as Bindings;
+    this.#env = { ...env, ...overrides };
   }
 
   async fetch(path: string, options: RequestOptions = {}): Promise<Response> {
@@ -66,7 +66,12 @@ export class Edge {
       body = JSON.stringify(options.json);
     }
     const method = options.method ?? (body === null ? "GET" : "POST");
-    const request = new Request(`http://127.0.0.1:8787${path}`, { method, headers, body, redirect: "manual" });
+    const request = new Request<unknown, IncomingRequestCfProperties>(`http://127.0.0.1:8787${path}`, {
+      method,
+      headers,
+      body,
+      redirect: "manual",
+    });
     return worker.fetch(request, this.#env);
   }
 
