@@ -1,7 +1,30 @@
 // Two kinds of test: those that run inside workerd with real D1 and Durable Objects, and those that need a machine
 // around them (lint walls, two edges, child processes) and run in Node.
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import { build } from "esbuild";
 import { defineConfig } from "vitest/config";
+
+/** For the tests only; also in the environment, where wrangler looks for the secrets that wrangler.toml requires. */
+const SECRETS = {
+  AUTH_SECRET: "dGVzdC1vbmx5LWF1dGgtc2VjcmV0LTMyLWJ5dGVzISE=",
+  ORIGIN_SECRET: "dGVzdC1vbmx5LW9yaWdpbi1zZWNyZXQtMzItYnl0ZXM=",
+};
+Object.assign(process.env, SECRETS);
+
+/** The demo origin as one module: the plugin compiles the Worker under test only, its neighbours come as JavaScript. */
+async function demoOrigin() {
+  const { outputFiles } = await build({
+    entryPoints: ["test/origin/index.ts"],
+    bundle: true,
+    format: "esm",
+    write: false,
+  });
+  return {
+    name: "postern-demo-origin",
+    compatibilityDate: "2026-10-20",
+    modules: outputFiles.map(({ text }) => ({ type: "ESModule" as const, path: "index.js", contents: text })),
+  };
+}
 
 const workerd = async () => ({
   plugins: [
@@ -10,18 +33,10 @@ const workerd = async () => ({
       miniflare: {
         bindings: {
           TEST_MIGRATIONS: await readD1Migrations("migrations"),
-          AUTH_SECRET: "dGVzdC1vbmx5LWF1dGgtc2VjcmV0LTMyLWJ5dGVzISE=",
-          ORIGIN_SECRET: "dGVzdC1vbmx5LW9yaWdpbi1zZWNyZXQtMzItYnl0ZXM=",
+          ...SECRETS,
         },
         serviceBindings: { ORIGIN: "postern-demo-origin" },
-        workers: [
-          {
-            name: "postern-demo-origin",
-            modules: true,
-            scriptPath: "test/origin/index.js",
-            compatibilityDate: "2026-10-20",
-          },
-        ],
+        workers: [await demoOrigin()],
       },
     }),
   ],

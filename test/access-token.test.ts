@@ -223,6 +223,25 @@ describe("an access token", () => {
     vi.useRealTimers();
   });
 
+  test("that was verified before still expires, and dies with its key", async () => {
+    const { tokens } = await loggedIn(edge);
+    const start = Date.now();
+    for (let i = 0; i < 3; i++) expect((await edge.users(tokens.access_token)).status).toBe(200);
+    vi.useFakeTimers({ toFake: ["Date"], now: start + 906_000 });
+    expect(await refusal(tokens.access_token)).toMatchObject({ code: "token_expired" });
+    vi.useRealTimers();
+
+    const withdrawing = new Edge();
+    const young = await loggedIn(withdrawing);
+    expect((await withdrawing.users(young.tokens.access_token)).status).toBe(200);
+    await env.DB.prepare("UPDATE signing_keys SET withdrawn_at = ?").bind(Date.now()).run();
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 301_000 });
+    const response = await withdrawing.users(young.tokens.access_token);
+    vi.useRealTimers();
+    await env.DB.prepare("UPDATE signing_keys SET withdrawn_at = NULL").run();
+    expect((await problemOf(response)).detail).toContain("unknown signing key");
+  });
+
   test("is taken from the Authorization header only, and only once", async () => {
     const query = await edge.fetch(`/api/users?access_token=${good.access}`);
     expect((await problemOf(query)).code).toBe("missing_token");

@@ -40,10 +40,10 @@ const SEQUENCES = [
 const RUN_MIN_CHARACTERS = 3;
 const UNIT_MAX_CHARACTERS = 4;
 const WORD_MIN_CHARACTERS = 3;
-const LOOSE_MAX_CHARACTERS = 4;
+const LOOSE_MAX_CHARACTERS = 6;
 
 function reversed(text: string): string {
-  return [...text].reverse().join("");
+  return [...text].toReversed().join("");
 }
 
 /** The form in which passwords are compared: the spelling, width and case of a character make no difference. */
@@ -122,9 +122,10 @@ export function checkPassword(password: string, { minLength, username, issuerHos
   if (isPredictable(folded)) return "The password is only a repetition, a sequence or a date.";
   if (isDerivedFrom(wordsOf(username), folded)) return "The password is made from the username.";
   // The last label of a host name (com, org) is nobody's word.
-  const labels = issuerHost.split(".");
-  const host = labels.length > 1 ? labels.slice(0, -1).join(".") : issuerHost;
-  if (isDerivedFrom(wordsOf(issuerHost, host), folded)) return "The password is made from the name of this service.";
+  const host = issuerHost.split(".").slice(0, -1).join(".") || issuerHost;
+  if (isDerivedFrom([fold(issuerHost), ...wordsOf(host)], folded)) {
+    return "The password is made from the name of this service.";
+  }
   if (isCommonPassword(folded) || isCommonPassword(unitOf(folded))) {
     return "The password is one of the most common ones, which attackers try first.";
   }

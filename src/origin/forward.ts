@@ -12,7 +12,7 @@
  */
 import { describe, log } from "../kit/log.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
-import { requestHeaders, responseHeaders } from "./headers.ts";
+import { rewriteRequestHeaders, rewriteResponseHeaders } from "./headers.ts";
 import { identityFields, type Identity } from "./identity.ts";
 import type { IdentitySigner } from "./identity-signature.ts";
 
@@ -21,8 +21,6 @@ export interface Origin {
   fetch(request: Request): Promise<Response>;
   /** The URL the origin sees: `inbound` is the one the client used, `pathAndQuery` what it is to be. */
   target(inbound: URL, pathAndQuery: string): string;
-  /** Keeps what was fetched for one user out of caches on the way that would serve it to the next. */
-  readonly cache?: "no-store";
 }
 
 /** An origin behind a service binding: it sees scheme and host as the client addressed them, `X-Forwarded-Host` the same. */
@@ -32,8 +30,11 @@ export function boundOrigin(fetch: (request: Request) => Promise<Response>): Ori
 
 /** An origin at a URL: it sees its own host, and the client's in `X-Forwarded-Host`. */
 export function originAt(base: URL, fetch: (request: Request) => Promise<Response>): Origin {
-  // Cloudflare would cache what looks like a static file, by URL alone: /api/me/avatar.png is another file for each user.
-  return { fetch, target: (_inbound, pathAndQuery) => base.origin + pathAndQuery, cache: "no-store" };
+  return {
+    // Cloudflare would cache what looks like a static file, by URL alone: /api/me/avatar.png is another for each user.
+    fetch: (request) => fetch(new Request(request, { cache: "no-store" })),
+    target: (_inbound, pathAndQuery) => base.origin + pathAndQuery,
+  };
 }
 
 export interface ForwarderOptions {
@@ -68,61 +69,70 @@ export interface Forwarder {
 /** Statuses whose responses have no body, so that none may be given to the constructor (Fetch standard section 2.2.3). */
 const NULL_BODY_STATUS: ReadonlySet<number> = new Set([204, 205, 304]);
 
+const MANUAL = { redirect: "manual" } as const;
+
 const badHost = fail({ code: "invalid_request", detail: "The Host header is not a host." });
 const unreachable = fail({ code: "origin_unreachable" });
 const timedOut = fail({ code: "origin_timeout" });
 
-/** The origin's response for the client; null if it is none that HTTP allows to send on. */
+/** The origin's response for the client; null if its status is none that may be sent on. */
 function clientResponse(response: Response): Response | null {
-  const { status, statusText } = response;
-  const headers = responseHeaders(response.headers);
-  if (response.webSocket !== null) return new Response(null, { status: 101, webSocket: response.webSocket, headers });
-  if (status < 200 || status > 599) return null;
-  return new Response(NULL_BODY_STATUS.has(status) ? null : response.body, { status, statusText, headers });
+  const { status } = response;
+  if (response.webSocket === null && (status < 200 || status > 599)) return null;
+  const copy = new Response(NULL_BODY_STATUS.has(status) ? null : response.body, response);
+  rewriteResponseHeaders(copy.headers);
+  return copy;
 }
 
 /** Returns the forwarder; it keeps no state but the signer's key. */
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { origin, signer, timeoutMs, keepAuthorization } = options;
 
-  async function originRequest(request: Request, to: Forwarding, inbound: URL, signal: AbortSignal): Promise<Request> {
-    const { identity, requestId, clientAddress } = to;
-    const scheme = inbound.protocol.slice(0, -1);
-    const facts = { identity, requestId, clientAddress, scheme, host: inbound.host };
-    const headers = requestHeaders(request.headers, facts, keepAuthorization);
-    // Parsed once more, since the runtime will: what is signed are the characters it sends.
+  async function originRequest(request: Request, to: Forwarding, inbound: URL): Promise<Request> {
+    const { identity, requestId, clientAddress, now } = to;
+    // Parsed here, since the runtime will parse it too: what is signed is what it sends.
     const target = new URL(origin.target(inbound, to.path + to.query));
-    const { method } = request;
+    // Copies method, headers, body and abort signal. A request that came in over HTTP is "manual" already.
+    const outbound = new Request(target, request.redirect === "manual" ? request : new Request(request, MANUAL));
+    const { headers, method } = outbound;
+    const facts = { identity, requestId, clientAddress, scheme: inbound.protocol.slice(0, -1), host: inbound.host };
+    rewriteRequestHeaders(headers, facts, keepAuthorization);
     const fields = identityFields(identity, requestId);
-    const signed = await signer.sign({ method, path: target.pathname, query: target.search, fields }, to.now);
+    const signed = await signer.sign({ method, path: target.pathname, query: target.search, fields }, now);
     headers.set("signature-input", signed.signatureInput);
     headers.set("signature", signed.signature);
-    const init: RequestInit = { method, headers, body: request.body, redirect: "manual", signal };
-    return new Request(target, origin.cache === undefined ? init : { ...init, cache: origin.cache });
+    return outbound;
+  }
+
+  /** The origin's response, or null when its head did not come in time. The request then ends with the client's. */
+  async function fetchInTime(outbound: Request): Promise<Response | null> {
+    let stopTimer = (): void => undefined;
+    const timeout = new Promise<null>((resolve) => {
+      stopTimer = options.startTimer(timeoutMs, () => resolve(null));
+    });
+    try {
+      return await Promise.race([origin.fetch(outbound), timeout]);
+    } finally {
+      stopTimer();
+    }
   }
 
   return {
     async forward(request, forwarding) {
       const inbound = URL.parse(request.url);
       if (inbound === null) return badHost;
-      const timeout = new AbortController();
-      const signal = AbortSignal.any([request.signal, timeout.signal]);
-      const outbound = await originRequest(request, forwarding, inbound, signal);
-      const stopTimer = options.startTimer(timeoutMs, () => timeout.abort());
+      const failed = (failure: typeof unreachable | typeof timedOut, error: string) => {
+        log({ event: "origin.failed", requestId: forwarding.requestId, error });
+        return failure;
+      };
+      const outbound = await originRequest(request, forwarding, inbound);
       try {
-        const response = clientResponse(await origin.fetch(outbound));
-        if (response !== null) return ok(response);
-        log({ event: "origin.failed", requestId: forwarding.requestId, error: "status out of range" });
-        return unreachable;
+        const answer = await fetchInTime(outbound);
+        if (answer === null) return failed(timedOut, "no response in time");
+        const response = clientResponse(answer);
+        return response === null ? failed(unreachable, "status out of range") : ok(response);
       } catch (error) {
-        if (timeout.signal.aborted) {
-          log({ event: "origin.failed", requestId: forwarding.requestId, error: "no response in time" });
-          return timedOut;
-        }
-        log({ event: "origin.failed", requestId: forwarding.requestId, error: describe(error) });
-        return unreachable;
-      } finally {
-        stopTimer();
+        return failed(unreachable, describe(error));
       }
     },
   };

@@ -62,19 +62,18 @@ function normaliseName(name: string): string {
   return NEEDS_NORMALISING.test(name) ? name.replace(/[^a-z0-9-]/g, "-") : name;
 }
 
-/** A copy of `headers` without the fields in `removed`, those asserted by prefix, and those that `Connection` names. */
-function copyWithout(headers: Headers, removed: ReadonlySet<string>): Headers {
-  const copy = new Headers(headers);
-  for (const name of headers.keys()) {
-    const normal = normaliseName(name);
-    if (removed.has(normal) || ASSERTED_PREFIX.test(normal)) copy.delete(name);
-  }
+/** Removes the fields in `removed`, those asserted by prefix, and those that `Connection` names. */
+function strip(headers: Headers, removed: ReadonlySet<string>): void {
   const connection = headers.get("connection");
+  // A list, since deleting moves the live iterator on.
+  for (const name of Array.from(headers.keys())) {
+    const normal = normaliseName(name);
+    if (removed.has(normal) || ASSERTED_PREFIX.test(normal)) headers.delete(name);
+  }
   if (connection !== null) {
     // Names only: an option that is no field name, `close` for one, is nothing to remove.
-    for (const [name] of connection.matchAll(/[\w!#$%&'*+.^`|~-]+/g)) copy.delete(name);
+    for (const [name] of connection.matchAll(/[\w!#$%&'*+.^`|~-]+/g)) headers.delete(name);
   }
-  return copy;
 }
 
 /**
@@ -109,11 +108,13 @@ function isWebSocketUpgrade(headers: Headers): boolean {
 }
 
 /**
- * The headers for the origin.
+ * Turns the headers of the client's request, copied, into those for the origin. In place: a second copy would cost more
+ * than all the rest.
  * @param keepAuthorization whether the client's Authorization passes, for origins that verify the token themselves
  */
-export function requestHeaders(inbound: Headers, facts: RequestFacts, keepAuthorization: boolean): Headers {
-  const headers = copyWithout(inbound, NOT_FROM_CLIENT);
+export function rewriteRequestHeaders(headers: Headers, facts: RequestFacts, keepAuthorization: boolean): void {
+  const isUpgrade = isWebSocketUpgrade(headers);
+  strip(headers, NOT_FROM_CLIENT);
   if (!keepAuthorization) headers.delete("authorization");
 
   const cookie = headers.get("cookie");
@@ -124,22 +125,21 @@ export function requestHeaders(inbound: Headers, facts: RequestFacts, keepAuthor
   }
 
   // Written last: nothing the client names in Connection can take it away again.
-  if (isWebSocketUpgrade(inbound)) headers.set("upgrade", "websocket");
+  if (isUpgrade) headers.set("upgrade", "websocket");
   for (const [name, value] of identityFields(facts.identity, facts.requestId)) headers.set(name, value);
   headers.set("x-forwarded-for", facts.clientAddress);
   headers.set("x-forwarded-proto", facts.scheme);
   headers.set("x-forwarded-host", facts.host);
   // RFC 9110 section 7.6.3. Whatever version the client speaks to the edge, a Worker receives HTTP/1.1.
   headers.append("via", "1.1 postern");
-  return headers;
 }
 
 /** The label under which Postern signs; a signature of the origin's own has another and passes. */
 const OWN_SIGNATURE = /(?:^|,)[ \t]*postern[ \t]*=/;
 
-/** The headers for the client. */
-export function responseHeaders(origin: Headers): Headers {
-  const headers = copyWithout(origin, NOT_FROM_ORIGIN);
+/** Turns the headers of the origin's response, copied, into those for the client. */
+export function rewriteResponseHeaders(headers: Headers): void {
+  strip(headers, NOT_FROM_ORIGIN);
   const signatureInput = headers.get("signature-input");
   if (signatureInput !== null && OWN_SIGNATURE.test(signatureInput)) {
     headers.delete("signature-input");
@@ -150,5 +150,4 @@ export function responseHeaders(origin: Headers): Headers {
     headers.delete("set-cookie");
     for (const cookie of cookies) if (!OWN_SET_COOKIE.test(cookie)) headers.append("set-cookie", cookie);
   }
-  return headers;
 }

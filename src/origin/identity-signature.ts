@@ -62,7 +62,7 @@ export function createIdentitySigner(secret: Uint8Array<ArrayBuffer>, keyId: str
       const signed = await crypto.subtle.sign(algorithm, await key, utf8(signatureBase(message, parameters)));
       return {
         signatureInput: `postern=${parameters}`,
-        signature: `postern=:${new Uint8Array(signed).toBase64()}:`,
+        signature: `postern=:${btoa(String.fromCharCode(...new Uint8Array(signed)))}:`,
       };
     },
   };

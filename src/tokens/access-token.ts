@@ -4,6 +4,7 @@
  * good says nothing about its session: ask sessions/ whether it is still live.
  */
 import { errors, jwtVerify, SignJWT } from "jose";
+import { BoundedMap } from "../kit/bounded-map.ts";
 import { fromBase64Url, isUuid, utf8, uuidV7 } from "../kit/encoding.ts";
 import type { TokenFault } from "../kit/failure.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
@@ -14,6 +15,8 @@ import { SIGNING_ALG } from "./key-store.ts";
 const TYPE = "at+jwt";
 /** How far the clocks of two machines may be apart. */
 export const CLOCK_SKEW_SECONDS = 5;
+/** How many verified tokens an isolate remembers: some 10 MB at the most. */
+const REMEMBERED_TOKENS = 5_000;
 /** Ours are under 900 bytes; whoever sends more has not got one of ours. */
 const TOKEN_LIMIT_CHARACTERS = 4096;
 
@@ -92,6 +95,11 @@ function faultOf(error: unknown): "expired" | TokenFault {
 
 export function createAccessTokens(keyring: Keyring, options: AccessTokenOptions, runtime: Runtime): AccessTokens {
   const { issuer, audience, clientId, lifetimeSeconds: longestSeconds } = options;
+  /**
+   * Tokens whose signature was checked, by their exact (and only) spelling. A hit spares the RSA work and nothing else:
+   * the key must still be published and the token unexpired each time.
+   */
+  const verified = new BoundedMap<string, { readonly kid: string; readonly claims: AccessClaims }>(REMEMBERED_TOKENS);
 
   const claimsOf = (payload: Record<string, unknown>, nowSeconds: number): AccessClaims | null => {
     const { sub, sid, role, client_id, iat, exp, jti } = payload;
@@ -102,6 +110,34 @@ export function createAccessTokens(keyring: Keyring, options: AccessTokenOptions
     // A key that signs longer-lived tokens than configured is a key in other hands.
     if (exp <= iat || exp - iat > longestSeconds || iat > nowSeconds + CLOCK_SKEW_SECONDS) return null;
     return { userId: sub, sessionId: sid, role, expiresAt: exp };
+  };
+
+  const verifySignature = async (token: string): Promise<Result<AccessClaims>> => {
+    const header = readHeader(token);
+    if (!header.ok) return header;
+    const { kid } = header.value;
+    const key = await keyring.verificationKey(kid);
+    if (!key.ok) return key;
+    if (key.value === null) return refuse("unknown_key");
+    const now = runtime.now();
+    try {
+      const { payload } = await jwtVerify(utf8(token), key.value, {
+        algorithms: [SIGNING_ALG],
+        typ: TYPE,
+        issuer,
+        audience,
+        requiredClaims: ["iss", "aud", "sub", "sid", "role", "client_id", "iat", "exp", "jti"],
+        clockTolerance: CLOCK_SKEW_SECONDS,
+        currentDate: new Date(now),
+      });
+      const claims = claimsOf(payload, now / 1000);
+      if (claims === null) return refuse("claims");
+      verified.set(token, { kid, claims });
+      return ok(claims);
+    } catch (error) {
+      const fault = faultOf(error);
+      return fault === "expired" ? fail({ code: "token_expired" }) : refuse(fault);
+    }
   };
 
   return {
@@ -123,28 +159,13 @@ export function createAccessTokens(keyring: Keyring, options: AccessTokenOptions
     },
 
     async verify(token) {
-      const header = readHeader(token);
-      if (!header.ok) return header;
-      const key = await keyring.verificationKey(header.value.kid);
+      const known = verified.get(token);
+      if (known === undefined) return verifySignature(token);
+      const key = await keyring.verificationKey(known.kid);
       if (!key.ok) return key;
       if (key.value === null) return refuse("unknown_key");
-      const now = runtime.now();
-      try {
-        const { payload } = await jwtVerify(utf8(token), key.value, {
-          algorithms: [SIGNING_ALG],
-          typ: TYPE,
-          issuer,
-          audience,
-          requiredClaims: ["iss", "aud", "sub", "sid", "role", "client_id", "iat", "exp", "jti"],
-          clockTolerance: CLOCK_SKEW_SECONDS,
-          currentDate: new Date(now),
-        });
-        const claims = claimsOf(payload, now / 1000);
-        return claims === null ? refuse("claims") : ok(claims);
-      } catch (error) {
-        const fault = faultOf(error);
-        return fault === "expired" ? fail({ code: "token_expired" }) : refuse(fault);
-      }
+      const isExpired = runtime.now() / 1000 >= known.claims.expiresAt + CLOCK_SKEW_SECONDS;
+      return isExpired ? fail({ code: "token_expired" }) : ok(known.claims);
     },
   };
 }
