@@ -26,11 +26,12 @@ const source = readFileSync(path);
 const sha256 = createHash("sha256").update(source).digest("hex");
 if (sha256 !== SOURCE_SHA256) throw new Error(`expected ${SOURCE}, SHA-256 ${SOURCE_SHA256}, found ${sha256}`);
 
-// By frequency, the commonest first. The encoding below has no room for upper case, blanks, backslash, backtick and $.
+// By frequency, the commonest first. The encoding below has no room for upper case and blanks, a template literal none
+// for backslash, backtick and ${.
 const byFrequency = (JSON.parse(source.toString("utf8")) as string[])
   .map((password) => password.toLowerCase())
   .filter(
-    (password) => password.length >= PASSWORD_LENGTH_FLOOR && /^[!-~]+$/.test(password) && !/[`\\$]/.test(password),
+    (password) => password.length >= PASSWORD_LENGTH_FLOOR && /^[!-~]+$/.test(password) && !/[`\\]|\$\{/.test(password),
   );
 const candidates = [...new Set(byFrequency)];
 const taken = candidates.filter((password, rank) => rank < COMMONEST || password.length >= LONG_CHARACTERS);
@@ -72,7 +73,8 @@ let decoded: ReadonlySet<string> | undefined;
 function decode(): ReadonlySet<string> {
   const entries = new Set<string>();
   let previous = "";
-  for (const [, shared = "A", rest = ""] of FRONT_CODED.replaceAll("\\n", "").matchAll(/([A-Z])([^A-Z]*)/g)) {
+  for (const match of FRONT_CODED.replaceAll("\\n", "").matchAll(/([A-Z])([^A-Z]*)/g)) {
+    const [, shared, rest] = match as unknown as [entry: string, shared: string, rest: string];
     previous = previous.slice(0, shared.charCodeAt(0) - 65) + rest;
     entries.add(previous);
   }

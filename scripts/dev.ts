@@ -3,7 +3,7 @@
  * the local database up to date, serves both Workers with `wrangler dev`, and says how to log in. Flags given go on to
  * wrangler. A restart keeps the data; nothing here touches a deployment.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
@@ -28,9 +28,9 @@ async function claimPort({ host, port }: DevFlags): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : port;
 }
 
-/** Starts `wrangler dev`; its messages come over a channel besides its output. */
-async function startWrangler(flags: DevFlags, port: number, url: string, persistTo: string): Promise<ChildProcess> {
-  const args = [
+/** The command line of wrangler, from its script on. */
+async function wranglerArguments(flags: DevFlags, port: number, url: string, persistTo: string): Promise<string[]> {
+  return [
     join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
     "dev",
     ...(await configurationArguments(ROOT, flags.variables.has("ORIGIN_URL"))),
@@ -38,14 +38,14 @@ async function startWrangler(flags: DevFlags, port: number, url: string, persist
     flags.host,
     "--port",
     String(port),
+    "--inspector-port",
+    String(flags.inspectorPort),
     "--persist-to",
     persistTo,
     "--show-interactive-dev-session=false",
     ...(flags.variables.has("ISSUER") ? [] : ["--var", `ISSUER:${url}`]),
     ...flags.rest,
   ];
-  const env = quietEnvironment(persistTo);
-  return spawn(process.execPath, args, { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
 }
 
 function welcome(url: string): string {
@@ -83,10 +83,12 @@ async function main(): Promise<number> {
   if (applied.length > 0) console.log(`Applied migrations: ${applied.join(", ")}`);
   if (created.length > 0) console.log(`Created demo users: ${created.join(", ")}`);
 
+  const url = `http://127.0.0.1:${port}`;
+  const args = await wranglerArguments(flags, port, url, persistTo);
   if (stop.aborted) return 0;
 
-  const url = `http://127.0.0.1:${port}`;
-  const wrangler = await startWrangler(flags, port, url, persistTo);
+  const env = quietEnvironment(persistTo);
+  const wrangler = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
   stop.addEventListener("abort", () => wrangler.kill("SIGTERM"));
   // Wrangler's one message is that it serves. The first answer waits until the Worker is built.
   wrangler.once("message", () => {

@@ -20,8 +20,11 @@ import { createLeases } from "./sessions/leases.ts";
 import type { UserSessions } from "./sessions/object.ts";
 import { createRefreshTokenCodec } from "./sessions/refresh-token.ts";
 import { type AccessTokens, CLOCK_SKEW_SECONDS, createAccessTokens } from "./tokens/access-token.ts";
+import { createKeyRotation, type KeyRotation } from "./tokens/key-rotation.ts";
 import { createKeyStore } from "./tokens/key-store.ts";
 import { createKeyring, type Keyring } from "./tokens/keyring.ts";
+
+const DAY_MS = 86_400_000;
 
 /** The bindings Postern runs on; the variables among them are parsed by kit/config.ts. */
 export interface Bindings {
@@ -36,6 +39,7 @@ export interface Services {
   readonly accounts: Accounts;
   readonly tokens: AccessTokens;
   readonly keyring: Keyring;
+  readonly keyRotation: KeyRotation;
   readonly sessions: Sessions;
   readonly limits: Limits;
   readonly runtime: Runtime;
@@ -92,7 +96,14 @@ export function createServices(config: Config, bindings: Bindings): Services {
     config.signingKeyBits,
     runtime,
   );
-  const keyring = createKeyring(keyStore, (config.accessTokenSeconds + CLOCK_SKEW_SECONDS) * 1000, runtime);
+  const acceptedMs = (config.accessTokenSeconds + CLOCK_SKEW_SECONDS) * 1000;
+  const keyring = createKeyring(keyStore, acceptedMs, runtime);
+  const keyRotation = createKeyRotation(
+    keyStore,
+    keyring,
+    { rotationMs: config.keyRotationDays * DAY_MS, acceptedMs },
+    runtime,
+  );
   const tokens = createAccessTokens(
     keyring,
     {
@@ -127,6 +138,7 @@ export function createServices(config: Config, bindings: Bindings): Services {
     accounts: createAccounts(bindings.DB, createPasswordHasher(runtime), runtime),
     tokens,
     keyring,
+    keyRotation,
     sessions,
     limits: createLimits(bindings.COUNTERS, runtime),
     runtime,

@@ -8,21 +8,26 @@ export interface DevFlags {
   readonly host: string;
   /** 0 is any free one. */
   readonly port: number;
+  /** Where the debugger listens; 0 is any free port, since two of these with a fixed one would not start together. */
+  readonly inspectorPort: number;
   /** Where the local data lies; null is the usual place. */
   readonly persistTo: string | null;
   /** Variables given by `--var`. */
   readonly variables: ReadonlyMap<string, string>;
-  /** Everything for wrangler but the first three, of which it takes no second. */
+  /** Everything for wrangler but the first four, of which it takes no second. */
   readonly rest: readonly string[];
 }
 
+/** Flags that are read here and given to wrangler anew. */
+const TAKEN = ["ip", "port", "inspector-port", "persist-to"];
+
 const DEFAULT_HOST = "127.0.0.1";
-const DEFAULT_PORT = 8787;
+const DEFAULT_PORT = "8787";
 const PORT_MAX = 65_535;
 
-function portOf(text: string): number {
+function portOf(flag: string, text: string): number {
   const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > PORT_MAX) throw new Error(`--port ${text}: not a port number`);
+  if (!Number.isInteger(port) || port < 0 || port > PORT_MAX) throw new Error(`--${flag} ${text}: not a port number`);
   return port;
 }
 
@@ -31,15 +36,13 @@ function variableOf(assignment: string): [name: string, value: string] {
   return [name, value.join(":")];
 }
 
-/** Reads what matters here from `args`. Throws when the port is none. */
+/** Reads what matters here from `args`. Throws when a port is none. */
 export function readFlags(args: readonly string[]): DevFlags {
   const { tokens } = parseArgs({
     args: [...args],
     options: {
-      ip: { type: "string" },
-      port: { type: "string" },
-      "persist-to": { type: "string" },
-      var: { type: "string", multiple: true },
+      ...Object.fromEntries(TAKEN.map((name) => [name, { type: "string" as const }])),
+      var: { type: "string" },
     },
     strict: false,
     tokens: true,
@@ -56,17 +59,17 @@ export function readFlags(args: readonly string[]): DevFlags {
     option = token.name;
     if (token.value === undefined) continue;
     if (option === "var") assignments.push(token.value);
-    if (option === "ip" || option === "port" || option === "persist-to") {
+    if (TAKEN.includes(option)) {
       taken.set(option, token.value);
       takenAt.add(token.index);
       if (!token.inlineValue) takenAt.add(token.index + 1);
     }
   }
 
-  const port = taken.get("port");
   return {
     host: taken.get("ip") ?? DEFAULT_HOST,
-    port: port === undefined ? DEFAULT_PORT : portOf(port),
+    port: portOf("port", taken.get("port") ?? DEFAULT_PORT),
+    inspectorPort: portOf("inspector-port", taken.get("inspector-port") ?? "0"),
     persistTo: taken.get("persist-to") ?? null,
     variables: new Map(assignments.map(variableOf)),
     rest: args.filter((_, at) => !takenAt.has(at)),

@@ -33,6 +33,7 @@ export interface Config {
   readonly revocationLeaseSeconds: number;
   readonly maxSessionsPerUser: number;
   readonly signingKeyBits: number;
+  readonly keyRotationDays: number;
   readonly limits: { readonly login: Limit; readonly refresh: Limit; readonly auth: Limit };
   readonly passwordMinLength: number;
   readonly registrationOpen: boolean;
@@ -227,6 +228,7 @@ const variables = z.object({
   SIGNING_KEY_BITS: integer(2048, 2048, 3072).check(
     z.refine((bits) => bits === 2048 || bits === 3072, { error: "must be 2048 or 3072" }),
   ),
+  KEY_ROTATION_DAYS: integer(30, 2, 400),
   RATE_LIMIT_LOGIN: limit(10, 60),
   RATE_LIMIT_REFRESH: limit(10, 60),
   RATE_LIMIT_AUTH: limit(10, 60),
@@ -286,6 +288,7 @@ export function parseConfig(env: Readonly<Record<string, unknown>>): ParsedConfi
       revocationLeaseSeconds: v.REVOCATION_LEASE_SECONDS,
       maxSessionsPerUser: v.MAX_SESSIONS_PER_USER,
       signingKeyBits: v.SIGNING_KEY_BITS,
+      keyRotationDays: v.KEY_ROTATION_DAYS,
       limits: { login: v.RATE_LIMIT_LOGIN, refresh: v.RATE_LIMIT_REFRESH, auth: v.RATE_LIMIT_AUTH },
       passwordMinLength: v.PASSWORD_MIN_LENGTH,
       registrationOpen: v.REGISTRATION,

@@ -30,7 +30,7 @@ export interface LimitState {
   readonly resetSeconds: number;
 }
 
-export type Dependency = "database" | "sessions" | "limits" | "keys";
+export type Dependency = "database" | "sessions" | "limits" | "keys" | "application";
 
 export type Failure =
   | { readonly code: "invalid_request"; readonly detail: string; readonly errors?: readonly FieldFault[] }
@@ -43,6 +43,9 @@ export type Failure =
   | { readonly code: "refresh_token_expired" }
   | { readonly code: "refresh_token_reused" }
   | { readonly code: "session_revoked" }
+  | { readonly code: "invalid_session" }
+  | { readonly code: "session_expired" }
+  | { readonly code: "session_auth_removed" }
   | { readonly code: "insufficient_role"; readonly roles: readonly string[] }
   | { readonly code: "account_disabled" }
   | { readonly code: "csrf_rejected" }

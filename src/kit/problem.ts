@@ -21,6 +21,9 @@ export const PROBLEMS: { readonly [C in FailureCode]: ProblemKind } = {
   refresh_token_expired: { status: 401, title: "The refresh token has expired" },
   refresh_token_reused: { status: 401, title: "The refresh token was used before" },
   session_revoked: { status: 401, title: "The session was revoked" },
+  invalid_session: { status: 401, title: "The session is not valid" },
+  session_expired: { status: 401, title: "The session has expired" },
+  session_auth_removed: { status: 401, title: "Cookie sessions are no longer accepted" },
   insufficient_role: { status: 403, title: "The role of this user does not allow it" },
   account_disabled: { status: 403, title: "The account is disabled" },
   csrf_rejected: { status: 403, title: "The request came from another site" },
@@ -72,10 +75,14 @@ function detailOf(failure: Failure): string | undefined {
       return "Refresh the session and repeat the request.";
     case "token_revoked":
     case "session_revoked":
+    case "invalid_session":
+    case "session_expired":
     case "refresh_token_expired":
       return "Log in again.";
     case "refresh_token_reused":
       return "A refresh token works once. The session was revoked, as a copy may be in other hands. Log in again.";
+    case "session_auth_removed":
+      return "Log in at POST /auth/login and send the access token as Authorization: Bearer: see /docs/migration.";
     case "insufficient_role":
       return `One of these roles is needed: ${failure.roles.join(", ")}.`;
     case "method_not_allowed":

@@ -3,14 +3,13 @@
  * RFC 8725: algorithm and type pinned, issuer and audience required, one canonical spelling per token. That a token is
  * good says nothing about its session: ask sessions/ whether it is still live.
  */
-import { errors, jwtVerify, SignJWT } from "jose";
 import { BoundedMap } from "../kit/bounded-map.ts";
-import { fromBase64Url, isUuid, utf8, uuidV7 } from "../kit/encoding.ts";
+import { isUuid, uuidV7 } from "../kit/encoding.ts";
 import type { TokenFault } from "../kit/failure.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
 import type { Keyring } from "./keyring.ts";
-import { SIGNING_ALG } from "./key-store.ts";
+import { type Jws, type JsonObject, parseJws, SIGNING_ALG, signJws, verifyJws } from "./jws.ts";
 
 const TYPE = "at+jwt";
 /** How far the clocks of two machines may be apart. */
@@ -42,55 +41,26 @@ export interface AccessTokens {
   verify(token: string): Promise<Result<AccessClaims>>;
 }
 
+function isExpired({ expiresAt }: AccessClaims, now: number): boolean {
+  return now / 1000 >= expiresAt + CLOCK_SKEW_SECONDS;
+}
+
 function refuse(fault: TokenFault) {
   return fail({ code: "invalid_token", fault });
 }
 
-interface Header {
-  readonly alg: string;
-  readonly typ: string;
-  readonly kid: string;
-}
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function parseObject(bytes: Uint8Array): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(decoder.decode(bytes));
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : null;
-  } catch {
-    return null;
-  }
-}
-
 /**
- * The header of a token in canonical compact form (RFC 7515 section 7.1), with the faults that can be told without a
- * key. Libraries decode base64url leniently, so one signature has many spellings; here it has one.
+ * The token taken apart, with the faults that can be told without a key (RFC 8725 sections 3.1 and 3.11). An extension
+ * marked critical is one we do not know (RFC 7515 section 4.1.11).
  */
-function readHeader(token: string): Result<Header> {
-  if (token.length > TOKEN_LIMIT_CHARACTERS) return refuse("malformed");
-  const segments = token.split(".").map(fromBase64Url);
-  const [header] = segments;
-  if (segments.length !== 3 || !header || segments.some((bytes) => bytes === null || bytes.byteLength === 0)) {
-    return refuse("malformed");
-  }
-  const fields = parseObject(header);
-  if (fields === null) return refuse("malformed");
-  const { alg, typ, kid } = fields;
+function readToken(token: string): Result<Jws & { readonly kid: string }> {
+  const jws = token.length > TOKEN_LIMIT_CHARACTERS ? null : parseJws(token);
+  if (jws === null) return refuse("malformed");
+  const { alg, typ, kid, crit } = jws.header;
   if (alg !== SIGNING_ALG) return refuse("algorithm");
   if (typ !== TYPE) return refuse("type");
-  if (typeof kid !== "string") return refuse("unknown_key");
-  return ok({ alg, typ, kid });
-}
-
-function faultOf(error: unknown): "expired" | TokenFault {
-  if (error instanceof errors.JWTExpired) return "expired";
-  if (error instanceof errors.JWSSignatureVerificationFailed) return "signature";
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    if (error.claim === "iss") return "issuer";
-    return error.claim === "aud" ? "audience" : "claims";
-  }
-  return "malformed";
+  if (crit !== undefined) return refuse("malformed");
+  return typeof kid === "string" ? ok({ ...jws, kid }) : refuse("unknown_key");
 }
 
 export function createAccessTokens(keyring: Keyring, options: AccessTokenOptions, runtime: Runtime): AccessTokens {
@@ -101,43 +71,32 @@ export function createAccessTokens(keyring: Keyring, options: AccessTokenOptions
    */
   const verified = new BoundedMap<string, { readonly kid: string; readonly claims: AccessClaims }>(REMEMBERED_TOKENS);
 
-  const claimsOf = (payload: Record<string, unknown>, nowSeconds: number): AccessClaims | null => {
-    const { sub, sid, role, client_id, iat, exp, jti } = payload;
-    if (typeof iat !== "number" || typeof exp !== "number" || typeof jti !== "string") return null;
-    if (typeof sub !== "string" || !isUuid(sub) || typeof sid !== "string" || !isUuid(sid)) return null;
-    if (typeof role !== "string" || client_id !== clientId) return null;
-    if (!Number.isInteger(iat) || !Number.isInteger(exp)) return null;
+  /** The claims of a payload whose signature is good, or what is wrong with them. */
+  const readClaims = (payload: JsonObject, now: number): Result<AccessClaims> => {
+    const { iss, aud, sub, sid, role, client_id, iat, exp, jti } = payload;
+    if (iss !== issuer) return refuse("issuer");
+    if (aud !== audience) return refuse("audience");
+    if (typeof sub !== "string" || !isUuid(sub) || typeof sid !== "string" || !isUuid(sid)) return refuse("claims");
+    if (typeof role !== "string" || client_id !== clientId || typeof jti !== "string") return refuse("claims");
+    if (typeof iat !== "number" || typeof exp !== "number") return refuse("claims");
+    if (!Number.isSafeInteger(iat) || !Number.isSafeInteger(exp)) return refuse("claims");
     // A key that signs longer-lived tokens than configured is a key in other hands.
-    if (exp <= iat || exp - iat > longestSeconds || iat > nowSeconds + CLOCK_SKEW_SECONDS) return null;
-    return { userId: sub, sessionId: sid, role, expiresAt: exp };
+    if (exp <= iat || exp - iat > longestSeconds || iat > now / 1000 + CLOCK_SKEW_SECONDS) return refuse("claims");
+    const claims = { userId: sub, sessionId: sid, role, expiresAt: exp };
+    return isExpired(claims, now) ? fail({ code: "token_expired" }) : ok(claims);
   };
 
-  const verifySignature = async (token: string): Promise<Result<AccessClaims>> => {
-    const header = readHeader(token);
-    if (!header.ok) return header;
-    const { kid } = header.value;
+  const verifyUnknown = async (token: string): Promise<Result<AccessClaims>> => {
+    const jws = readToken(token);
+    if (!jws.ok) return jws;
+    const { kid, payload } = jws.value;
     const key = await keyring.verificationKey(kid);
     if (!key.ok) return key;
     if (key.value === null) return refuse("unknown_key");
-    const now = runtime.now();
-    try {
-      const { payload } = await jwtVerify(utf8(token), key.value, {
-        algorithms: [SIGNING_ALG],
-        typ: TYPE,
-        issuer,
-        audience,
-        requiredClaims: ["iss", "aud", "sub", "sid", "role", "client_id", "iat", "exp", "jti"],
-        clockTolerance: CLOCK_SKEW_SECONDS,
-        currentDate: new Date(now),
-      });
-      const claims = claimsOf(payload, now / 1000);
-      if (claims === null) return refuse("claims");
-      verified.set(token, { kid, claims });
-      return ok(claims);
-    } catch (error) {
-      const fault = faultOf(error);
-      return fault === "expired" ? fail({ code: "token_expired" }) : refuse(fault);
-    }
+    if (!(await verifyJws(jws.value, key.value))) return refuse("signature");
+    const claims = readClaims(payload, runtime.now());
+    if (claims.ok) verified.set(token, { kid, claims: claims.value });
+    return claims;
   };
 
   return {
@@ -146,26 +105,27 @@ export function createAccessTokens(keyring: Keyring, options: AccessTokenOptions
       if (!key.ok) return key;
       const now = runtime.now();
       const issuedAt = Math.floor(now / 1000);
-      const token = await new SignJWT({ sid: sessionId, role, client_id: clientId })
-        .setProtectedHeader({ alg: SIGNING_ALG, typ: TYPE, kid: key.value.kid })
-        .setIssuer(issuer)
-        .setAudience(audience)
-        .setSubject(userId)
-        .setIssuedAt(issuedAt)
-        .setExpirationTime(issuedAt + lifetimeSeconds)
-        .setJti(uuidV7(now, runtime.randomBytes(10)))
-        .sign(key.value.privateKey);
-      return ok(token);
+      const payload = {
+        iss: issuer,
+        aud: audience,
+        sub: userId,
+        sid: sessionId,
+        role,
+        client_id: clientId,
+        iat: issuedAt,
+        exp: issuedAt + lifetimeSeconds,
+        jti: uuidV7(now, runtime.randomBytes(10)),
+      };
+      return ok(await signJws(payload, TYPE, key.value.kid, key.value.privateKey));
     },
 
     async verify(token) {
       const known = verified.get(token);
-      if (known === undefined) return verifySignature(token);
+      if (known === undefined) return verifyUnknown(token);
       const key = await keyring.verificationKey(known.kid);
       if (!key.ok) return key;
       if (key.value === null) return refuse("unknown_key");
-      const isExpired = runtime.now() / 1000 >= known.claims.expiresAt + CLOCK_SKEW_SECONDS;
-      return isExpired ? fail({ code: "token_expired" }) : ok(known.claims);
+      return isExpired(known.claims, runtime.now()) ? fail({ code: "token_expired" }) : ok(known.claims);
     },
   };
 }

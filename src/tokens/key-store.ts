@@ -2,16 +2,14 @@
  * Signing keys in D1: read all, mint one. The private part is sealed with AES-GCM under a key derived from
  * `AUTH_SECRET`, bound to its kid; D1 alone signs nothing. Not here: which key signs (key-states.ts), caching (keyring.ts).
  */
-import { calculateJwkThumbprint, exportJWK } from "jose";
 import { onDatabase } from "../kit/database.ts";
-import { utf8 } from "../kit/encoding.ts";
-import type { Result } from "../kit/result.ts";
+import { toBase64Url, utf8 } from "../kit/encoding.ts";
+import { ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
-import type { KeyPair } from "../kit/secrets.ts";
+import { type KeyPair, sha256 } from "../kit/secrets.ts";
+import { RSA, SIGNING_ALG } from "./jws.ts";
 import type { KeyTimes } from "./key-states.ts";
 
-export const SIGNING_ALG = "RS256";
-const RSA = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" } as const;
 const IV_BYTES = 12;
 
 /** A public JWK as it is published: RFC 7517 with `kid`, `use` and `alg`, no private member. */
@@ -46,6 +44,13 @@ export interface KeyStore {
    * its key stands and ours is dropped: read again to see which.
    */
   mint(predecessor: string, activeAt: number): Promise<Result<void>>;
+  /** Withdraws the keys named from `at` on. */
+  withdraw(kids: readonly string[], at: number): Promise<Result<void>>;
+  /** Lets a key sign from `activeAt` on, unless it was to do so earlier. */
+  advance(kid: string, activeAt: number): Promise<Result<void>>;
+  /** Seals a key under the current secret if it is sealed under the previous one. */
+  reseal(key: StoredKey): Promise<Result<void>>;
+  remove(kids: readonly string[]): Promise<Result<void>>;
   /** The private key, or null when neither the current nor the previous `AUTH_SECRET` opens it. */
   open(key: StoredKey): Promise<CryptoKey | null>;
 }
@@ -76,6 +81,13 @@ export function createKeyStore(
     }
   }
 
+  /** Runs one statement per element, all or none; with no elements nothing. */
+  async function forEach<T>(items: readonly T[], statement: (item: T) => D1PreparedStatement): Promise<Result<void>> {
+    if (items.length === 0) return ok(undefined);
+    const done = await onDatabase(runtime, () => database.batch(items.map(statement)));
+    return done.ok ? ok(undefined) : done;
+  }
+
   return {
     readAll: () =>
       onDatabase(runtime, async () => {
@@ -99,9 +111,10 @@ export function createKeyStore(
         true,
         ["sign", "verify"],
       )) as CryptoKeyPair;
-      const { kty = "RSA", n = "", e = "" } = await exportJWK(pair.publicKey);
-      const kid = await calculateJwkThumbprint({ kty, n, e });
-      const publicJwk: PublicJwk = { kty, n, e, kid, use: "sig", alg: SIGNING_ALG };
+      const { n = "", e = "" } = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as JsonWebKey;
+      // The members in the order that RFC 7638 section 3.2 prescribes.
+      const kid = toBase64Url(await sha256(utf8(JSON.stringify({ e, kty: "RSA", n }))));
+      const publicJwk: PublicJwk = { kty: "RSA", n, e, kid, use: "sig", alg: SIGNING_ALG };
       const privateKey = await seal(kid, (await crypto.subtle.exportKey("pkcs8", pair.privateKey)) as ArrayBuffer);
       const minted = await onDatabase(runtime, () =>
         database
@@ -112,8 +125,33 @@ export function createKeyStore(
           .bind(kid, predecessor, SIGNING_ALG, JSON.stringify(publicJwk), privateKey, runtime.now(), activeAt)
           .run(),
       );
-      return minted.ok ? { ok: true, value: undefined } : minted;
+      return minted.ok ? ok(undefined) : minted;
     },
+
+    withdraw: (kids, at) =>
+      forEach(kids, (kid) =>
+        database
+          .prepare("UPDATE signing_keys SET withdrawn_at = min(coalesce(withdrawn_at, ?1), ?1) WHERE kid = ?2")
+          .bind(at, kid),
+      ),
+
+    advance: (kid, activeAt) =>
+      forEach([kid], () =>
+        database.prepare("UPDATE signing_keys SET active_at = min(active_at, ?1) WHERE kid = ?2").bind(activeAt, kid),
+      ),
+
+    async reseal(key) {
+      const { current, previous } = await sealingKeys();
+      if (previous === null || (await unseal(key, current)) !== null) return ok(undefined);
+      const pkcs8 = await unseal(key, previous);
+      if (pkcs8 === null) return ok(undefined);
+      const sealed = await seal(key.kid, pkcs8);
+      return forEach([key.kid], (kid) =>
+        database.prepare("UPDATE signing_keys SET private_key = ?1 WHERE kid = ?2").bind(sealed, kid),
+      );
+    },
+
+    remove: (kids) => forEach(kids, (kid) => database.prepare("DELETE FROM signing_keys WHERE kid = ?1").bind(kid)),
 
     async open(key) {
       const { current, previous } = await sealingKeys();

@@ -26,6 +26,8 @@ export interface Keyring {
   verificationKey(kid: string): Promise<Result<CryptoKey | null>>;
   /** All published keys, the ones still to come included. */
   published(): Promise<Result<readonly PublicJwk[]>>;
+  /** Makes the next call look again: the keys were changed here. */
+  forget(): void;
 }
 
 interface LoadedKey extends StoredKey {
@@ -99,6 +101,12 @@ export function createKeyring(store: KeyStore, acceptedMs: number, runtime: Runt
       if (runtime.now() - lastAttemptAt < UNKNOWN_KID_REFETCH_MS) return ok(null);
       const fresh = await load();
       return fresh.ok ? ok(find(fresh.value) ?? null) : fresh;
+    },
+
+    forget() {
+      // Stale, not gone: if the database is away the next call still has something to serve.
+      if (loaded !== undefined) loaded = { ...loaded, loadedAt: Number.NEGATIVE_INFINITY };
+      lastAttemptAt = Number.NEGATIVE_INFINITY;
     },
 
     async published() {

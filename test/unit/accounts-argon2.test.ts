@@ -43,5 +43,6 @@ describe("argon2", () => {
     const phc = argon2.hash(utf8("a"), SALT, CHEAP).replace("m=64", "m=4194303");
     expect(() => argon2.verify(phc, utf8("a"))).toThrow("Argon2 failed");
     expect(() => argon2.hash(utf8("a"), utf8("short"), CHEAP)).toThrow("Argon2 failed");
+    expect(() => argon2.hash(utf8("a"), SALT, { ...CHEAP, tagBytes: 2 ** 31 - 1 })).toThrow("no memory left");
   });
 });

@@ -121,9 +121,9 @@ const hostile = fc
   .map((segments) => segments.map((segment) => segment.join("")).join(""));
 
 function decodeOnce(path: string): string {
-  return path.replace(/%u([0-9a-f]{4})|%([0-9a-f]{2})/gi, (_all, unit: string | undefined, byte: string | undefined) =>
-    String.fromCharCode(parseInt(unit ?? byte ?? "", 16)),
-  );
+  return path
+    .replace(/%u([0-9a-f]{4})/gi, (_all, unit: string) => String.fromCharCode(parseInt(unit, 16)))
+    .replace(/(?:%[0-9a-f]{2})+/gi, (run) => new TextDecoder().decode(Uint8Array.fromHex(run.replaceAll("%", ""))));
 }
 
 /** A path as the most obliging origin ends up with it: everything decoded, folded, trimmed and resolved. */
