@@ -11,30 +11,46 @@ import { type Bindings, createServices, readConfig, runtime } from "./services.t
 export { Counter } from "./limits/object.ts";
 export { UserSessions } from "./sessions/object.ts";
 
-type Serve = (request: Request) => Response | Promise<Response>;
+/** A configured Postern, or one that says what is wrong with its configuration. */
+interface Postern {
+  fetch(request: Request): Response | Promise<Response>;
+  maintain(): Promise<void>;
+}
 
-/** One application per environment object, of which an isolate has one (and a test may have several). */
-const applications = new WeakMap<object, Serve>();
+/** One per environment object, of which an isolate has one (and a test may have several). */
+const built = new WeakMap<object, Postern>();
 
-function build(env: Bindings): Serve {
+function build(env: Bindings): Postern {
   const parsed = readConfig(env);
   if (parsed.ok) {
-    const app = createApp(createServices(parsed.config, env));
-    return (request) => app.fetch(request);
+    const services = createServices(parsed.config, env);
+    const app = createApp(services);
+    return { fetch: (request) => app.fetch(request), maintain: services.maintain };
   }
-  return (request) => {
+  const complain = (): void => {
     for (const { variable, fault } of parsed.faults) log({ event: "config.invalid", variable, fault });
-    const requestId = requestIdOf(request, runtime);
-    const response = problem({ code: "internal_error" }, { requestId });
-    setManners(response.headers, requestId);
-    return response;
+  };
+  return {
+    fetch(request) {
+      complain();
+      const requestId = requestIdOf(request, runtime);
+      const response = problem({ code: "internal_error" }, { requestId });
+      setManners(response.headers, requestId);
+      return response;
+    },
+    async maintain() {
+      complain();
+    },
   };
 }
 
+function posternOf(env: Bindings): Postern {
+  let postern = built.get(env);
+  if (postern === undefined) built.set(env, (postern = build(env)));
+  return postern;
+}
+
 export default {
-  fetch(request, env) {
-    let serve = applications.get(env);
-    if (serve === undefined) applications.set(env, (serve = build(env)));
-    return serve(request);
-  },
+  fetch: (request, env) => posternOf(env).fetch(request),
+  scheduled: (_, env) => posternOf(env).maintain(),
 } satisfies ExportedHandler<Bindings>;

@@ -1,5 +1,6 @@
 // What the tests share: edges with any configuration over the file's own D1 and Durable Objects, users, addresses, and
 // the small vocabulary of logging in. Each edge has its own caches and leases, as an isolate has.
+import { createScheduledController } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import worker from "../src/index.ts";
 import { createPasswordHasher } from "../src/accounts/password-hash.ts";
@@ -73,6 +74,11 @@ export class Edge {
       redirect: "manual",
     });
     return worker.fetch(request, this.#env);
+  }
+
+  /** Runs what the cron runs. */
+  async maintain(): Promise<void> {
+    await worker.scheduled(createScheduledController(), this.#env);
   }
 
   login(username: string, password = PASSWORD, options: RequestOptions = {}): Promise<Response> {

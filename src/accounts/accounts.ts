@@ -6,6 +6,7 @@ import { onDatabase } from "../kit/database.ts";
 import { uuidV7 } from "../kit/encoding.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
+import type { ImportedHashes } from "./imported-hash.ts";
 import { needsRehash, type PasswordHasher } from "./password-hash.ts";
 import { usernameKey } from "./username.ts";
 
@@ -29,10 +30,11 @@ export interface Accounts {
   /** Reads the account a login names; null when there is none. One D1 query, from the primary. */
   lookup(username: string): Promise<Result<Credentials | null>>;
   /**
-   * Checks a password, at the same cost whether or not the account exists. Fails with `invalid_credentials`, and with
+   * Checks a password, at the same cost whether or not the account exists; an imported hash is replaced by our own when
+   * the password was right. Fails with `invalid_credentials`, and with
    * `account_disabled` only after a right password.
    */
-  authenticate(found: Credentials | null, password: string): Result<Account>;
+  authenticate(found: Credentials | null, password: string): Promise<Result<Account>>;
   /** The account and its hash by id; null when there is none. */
   find(userId: string): Promise<Result<Credentials | null>>;
   /** Replaces the password and returns the account's new revision, or null when it changed in the meantime. */
@@ -57,7 +59,12 @@ function toCredentials(row: UserRow): Credentials {
   return { account: { id, username, role, status, revision }, passwordHash };
 }
 
-export function createAccounts(database: D1Database, hasher: PasswordHasher, runtime: Runtime): Accounts {
+export function createAccounts(
+  database: D1Database,
+  hasher: PasswordHasher,
+  hashes: ImportedHashes,
+  runtime: Runtime,
+): Accounts {
   const readOne = (condition: string, value: string): Promise<Result<Credentials | null>> =>
     onDatabase(runtime, async () => {
       const row = await database
@@ -86,12 +93,12 @@ export function createAccounts(database: D1Database, hasher: PasswordHasher, run
     lookup: (username) => readOne("username_key", usernameKey(username)),
     find: (userId) => readOne("id", userId),
 
-    authenticate(found, password) {
+    async authenticate(found, password) {
       if (found === null) {
         hasher.pretend(password);
         return fail({ code: "invalid_credentials" });
       }
-      if (!hasher.verify(found.passwordHash, password)) return fail({ code: "invalid_credentials" });
+      if (!(await hashes.verify(found.passwordHash, password))) return fail({ code: "invalid_credentials" });
       if (found.account.status === "disabled") return fail({ code: "account_disabled" });
       if (needsRehash(found.passwordHash)) upgradeHash(found, password);
       return ok(found.account);

@@ -42,7 +42,7 @@ export type HashFormat =
 export const NATIVE_PBKDF2_MAX_ITERATIONS = 100_000;
 
 /**
- * The most that verifying one hash may cost. docs/security/passwords.md has the milliseconds: about 1.5 s at worst.
+ * The most that verifying one hash may cost. docs/security/passwords.md has the milliseconds: about 1.6 s at worst.
  * Argon2 memory stays with the isolate, which has 128 MB; 102,400 KiB is Django's own setting. scrypt: the runtime allows
  * N·r·p up to 2^20.
  */
@@ -66,17 +66,33 @@ const BASE64 = "([A-Za-z0-9+/]+={0,2})";
 const UNPADDED = "[A-Za-z0-9+/]";
 const HEX = "([0-9a-f]+)";
 
+const DIGESTS = { sha1: "SHA-1", sha256: "SHA-256", sha512: "SHA-512" } as const satisfies Record<string, Digest>;
+type DigestName = keyof typeof DIGESTS;
+
+/** A pattern whose groups, named by `T`, all take part in every match. */
+type Pattern<T extends readonly string[]> = RegExp & { readonly groups?: T };
+
 // Salt of 8 to 64 bytes, tag of 16 to 64: a shorter tag would let almost any password in.
-const ARGON2 = new RegExp(
+const ARGON2: Pattern<[memory: string, passes: string, lanes: string, salt: string, tag: string]> = new RegExp(
   `^\\$argon2(?:id|i)\\$v=19\\$m=${COUNT},t=${COUNT},p=${COUNT}\\$(${UNPADDED}{11,86})\\$(${UNPADDED}{22,86})$`,
 );
-const BCRYPT = /^\$2[aby]\$([0-3][0-9])\$[./A-Za-z0-9]{53}$/;
-const WERKZEUG_SCRYPT = new RegExp(`^scrypt:${COUNT}:${COUNT}:${COUNT}\\$${SALT}\\$${HEX}$`);
-const WERKZEUG_PBKDF2 = new RegExp(`^pbkdf2:(sha1|sha256|sha512):${COUNT}\\$${SALT}\\$${HEX}$`);
-const DJANGO_SCRYPT = new RegExp(`^scrypt\\$${COUNT}\\$${SALT}\\$${COUNT}\\$${COUNT}\\$${BASE64}$`);
-const DJANGO_PBKDF2 = new RegExp(`^pbkdf2_(sha1|sha256)\\$${COUNT}\\$${SALT}\\$${BASE64}$`);
+const BCRYPT: Pattern<[cost: string]> = /^\$2[aby]\$([0-3][0-9])\$[./A-Za-z0-9]{53}$/;
+const WERKZEUG_SCRYPT: Pattern<[N: string, r: string, p: string, salt: string, key: string]> = new RegExp(
+  `^scrypt:${COUNT}:${COUNT}:${COUNT}\\$${SALT}\\$${HEX}$`,
+);
+const WERKZEUG_PBKDF2: Pattern<[digest: DigestName, iterations: string, salt: string, key: string]> = new RegExp(
+  `^pbkdf2:(sha1|sha256|sha512):${COUNT}\\$${SALT}\\$${HEX}$`,
+);
+const DJANGO_SCRYPT: Pattern<[N: string, salt: string, r: string, p: string, key: string]> = new RegExp(
+  `^scrypt\\$${COUNT}\\$${SALT}\\$${COUNT}\\$${COUNT}\\$${BASE64}$`,
+);
+const DJANGO_PBKDF2: Pattern<[digest: DigestName, iterations: string, salt: string, key: string]> = new RegExp(
+  `^pbkdf2_(sha1|sha256)\\$${COUNT}\\$${SALT}\\$${BASE64}$`,
+);
 
-const DIGESTS: Readonly<Record<string, Digest>> = { sha1: "SHA-1", sha256: "SHA-256", sha512: "SHA-512" };
+function groups<T extends readonly string[]>(pattern: Pattern<T>, text: string): T | null {
+  return (pattern.exec(text)?.slice(1) ?? null) as T | null;
+}
 
 const UNKNOWN =
   "is in no format that can be verified: Argon2 (PHC), bcrypt, Werkzeug scrypt: and pbkdf2:, Django pbkdf2_sha256, pbkdf2_sha1, scrypt, argon2, bcrypt and bcrypt_sha256 can";
@@ -87,9 +103,9 @@ function isUnpaddedBase64(text: string): boolean {
 }
 
 function argon2(phc: string): HashFormat | string {
-  const match = ARGON2.exec(phc);
+  const match = groups(ARGON2, phc);
   if (match === null) return "is not a PHC string of Argon2id or Argon2i, version 1.3 (v=19)";
-  const [, memory, passes, lanes, salt = "", tag = ""] = match;
+  const [memory, passes, lanes, salt, tag] = match;
   const memoryKib = Number(memory);
   if (!isUnpaddedBase64(salt) || !isUnpaddedBase64(tag)) return "has a salt or tag that is not base64";
   if (memoryKib > HASH_LIMITS.argon2MemoryKib) return `needs more than ${HASH_LIMITS.argon2MemoryKib} KiB of memory`;
@@ -100,9 +116,9 @@ function argon2(phc: string): HashFormat | string {
 }
 
 function bcrypt(hash: string, prehashed: boolean): HashFormat | string {
-  const match = BCRYPT.exec(hash);
+  const match = groups(BCRYPT, hash);
   if (match === null) return "is not a bcrypt hash of version 2a, 2b or 2y";
-  const cost = Number(match[1]);
+  const cost = Number(match[0]);
   if (cost < 4 || cost > HASH_LIMITS.bcryptCost) return `has a bcrypt cost outside 4 to ${HASH_LIMITS.bcryptCost}`;
   return { kind: "bcrypt", hash, prehashed };
 }
@@ -159,33 +175,25 @@ export function classify(hash: string): HashFormat | string {
   if (hash.startsWith("bcrypt$")) return bcrypt(hash.slice("bcrypt$".length), false);
   if (hash.startsWith("bcrypt_sha256$")) return bcrypt(hash.slice("bcrypt_sha256$".length), true);
 
-  let match = WERKZEUG_SCRYPT.exec(hash);
-  if (match !== null) {
-    const [, cost, blockSize, parallelism, salt = "", key = ""] = match;
-    return scrypt(
-      { cost: Number(cost), blockSize: Number(blockSize), parallelism: Number(parallelism), salt },
-      "hex",
-      key,
-    );
+  const werkzeugScrypt = groups(WERKZEUG_SCRYPT, hash);
+  if (werkzeugScrypt !== null) {
+    const [N, r, p, salt, key] = werkzeugScrypt;
+    return scrypt({ cost: Number(N), blockSize: Number(r), parallelism: Number(p), salt }, "hex", key);
   }
-  match = DJANGO_SCRYPT.exec(hash);
-  if (match !== null) {
-    const [, cost, salt = "", blockSize, parallelism, key = ""] = match;
-    return scrypt(
-      { cost: Number(cost), blockSize: Number(blockSize), parallelism: Number(parallelism), salt },
-      "base64",
-      key,
-    );
+  const djangoScrypt = groups(DJANGO_SCRYPT, hash);
+  if (djangoScrypt !== null) {
+    const [N, salt, r, p, key] = djangoScrypt;
+    return scrypt({ cost: Number(N), blockSize: Number(r), parallelism: Number(p), salt }, "base64", key);
   }
-  match = WERKZEUG_PBKDF2.exec(hash);
-  if (match !== null) {
-    const [, digest = "", iterations, salt = "", key = ""] = match;
-    return pbkdf2({ digest: DIGESTS[digest] ?? "SHA-256", iterations: Number(iterations), salt }, "hex", key);
+  const werkzeugPbkdf2 = groups(WERKZEUG_PBKDF2, hash);
+  if (werkzeugPbkdf2 !== null) {
+    const [digest, iterations, salt, key] = werkzeugPbkdf2;
+    return pbkdf2({ digest: DIGESTS[digest], iterations: Number(iterations), salt }, "hex", key);
   }
-  match = DJANGO_PBKDF2.exec(hash);
-  if (match !== null) {
-    const [, digest = "", iterations, salt = "", key = ""] = match;
-    return pbkdf2({ digest: DIGESTS[digest] ?? "SHA-256", iterations: Number(iterations), salt }, "base64", key);
+  const djangoPbkdf2 = groups(DJANGO_PBKDF2, hash);
+  if (djangoPbkdf2 !== null) {
+    const [digest, iterations, salt, key] = djangoPbkdf2;
+    return pbkdf2({ digest: DIGESTS[digest], iterations: Number(iterations), salt }, "base64", key);
   }
   return UNKNOWN;
 }

@@ -5,7 +5,7 @@
  */
 import { type Digest, NATIVE_PBKDF2_MAX_ITERATIONS } from "./hash-format.ts";
 
-/** About 35 ms of work. */
+/** About 40 ms of work. */
 const SLICE_ITERATIONS = 50_000;
 
 const BLOCK_BYTES = 64;
@@ -145,7 +145,7 @@ export interface Pbkdf2Parameters {
 
 /**
  * Derives the key.
- * @param pause awaited between slices of some 35 ms when there are more than 100,000 iterations
+ * @param pause awaited between slices of some 40 ms when there are more than 100,000 iterations
  * @throws Error above 100,000 iterations of a digest other than SHA-256; hash-format.ts lets none through
  */
 export function derivePbkdf2(

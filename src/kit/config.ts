@@ -3,6 +3,7 @@
  * null. Either all of it is good or the list of everything that is wrong; no value of a secret appears in a fault.
  */
 import * as z from "zod/mini";
+import { banner, date, rolloutAllow, type TransitionConfig, verifyUrl } from "./transition-config.ts";
 
 /** `quota` requests in any `windowSeconds`. */
 export interface Limit {
@@ -34,7 +35,17 @@ export interface Config {
   readonly maxSessionsPerUser: number;
   readonly signingKeyBits: number;
   readonly keyRotationDays: number;
-  readonly limits: { readonly login: Limit; readonly refresh: Limit; readonly auth: Limit };
+  /** How long the audit trail is kept. */
+  readonly auditDays: number;
+  readonly limits: {
+    readonly login: Limit;
+    readonly refresh: Limit;
+    readonly auth: Limit;
+    /** Failed logins per account and address. */
+    readonly accountAddress: Limit;
+    /** Failed logins per account, from wherever; beyond it they are slowed down. */
+    readonly account: Limit;
+  };
   readonly passwordMinLength: number;
   readonly registrationOpen: boolean;
   readonly routes: readonly RouteRule[];
@@ -44,6 +55,7 @@ export interface Config {
   readonly forwardAuthorization: boolean;
   /** Origins that may call with credentials from a browser. */
   readonly corsOrigins: readonly string[];
+  readonly transition: TransitionConfig;
   readonly authSecret: Uint8Array<ArrayBuffer>;
   readonly authSecretPrevious: Uint8Array<ArrayBuffer> | null;
   readonly originSecret: Uint8Array<ArrayBuffer>;
@@ -229,9 +241,12 @@ const variables = z.object({
     z.refine((bits) => bits === 2048 || bits === 3072, { error: "must be 2048 or 3072" }),
   ),
   KEY_ROTATION_DAYS: integer(30, 2, 400),
+  AUDIT_DAYS: integer(400, 1, 4000),
   RATE_LIMIT_LOGIN: limit(10, 60),
   RATE_LIMIT_REFRESH: limit(10, 60),
   RATE_LIMIT_AUTH: limit(10, 60),
+  RATE_LIMIT_ACCOUNT_ADDRESS: limit(5, 900),
+  RATE_LIMIT_ACCOUNT: limit(100, 3600),
   PASSWORD_MIN_LENGTH: integer(15, 8, 256),
   REGISTRATION: flag("closed", "open", false),
   ROUTES: routes,
@@ -239,6 +254,18 @@ const variables = z.object({
   ORIGIN_TIMEOUT_SECONDS: integer(30, 1, 300),
   FORWARD_AUTHORIZATION: flag("false", "true", false),
   CORS_ORIGINS: corsOrigins,
+  SESSION_AUTH: flag("off", "on", false),
+  SESSION_SUNSET: date,
+  SESSION_DEPRECATION: date,
+  SESSION_IDLE_SECONDS: integer(7 * DAY_SECONDS, 1, 400 * DAY_SECONDS),
+  SESSION_MAX_SECONDS: integer(90 * DAY_SECONDS, 1, 400 * DAY_SECONDS),
+  SESSION_VERIFY_URL: verifyUrl,
+  SESSION_LOGIN: flag("postern", "origin", false),
+  SESSION_BANNER: banner,
+  JWT_ROLLOUT_PERCENT: integer(100, 0, 100),
+  JWT_ROLLOUT_SALT: z._default(z.string(), "postern"),
+  JWT_ROLLOUT_ALLOW: rolloutAllow,
+  TRANSITION_FLUSH_SECONDS: integer(10, 0, 25),
   AUTH_SECRET: secret(),
   AUTH_SECRET_PREVIOUS: z.optional(secret()),
   ORIGIN_SECRET: secret(),
@@ -272,6 +299,13 @@ export function parseConfig(env: Readonly<Record<string, unknown>>): ParsedConfi
   if ((env["ORIGIN"] === undefined) === (env["ORIGIN_URL"] === undefined)) {
     faults.push({ variable: "ORIGIN", fault: "exactly one of the ORIGIN binding and ORIGIN_URL must be set" });
   }
+  const sunsetAt = parsed.data?.SESSION_SUNSET ?? null;
+  // Both credentials work side by side for 90 days, unless another beginning is announced.
+  const deprecatedAt =
+    parsed.data?.SESSION_DEPRECATION ?? (sunsetAt === null ? null : sunsetAt - 90 * DAY_SECONDS * 1000);
+  if (sunsetAt !== null && deprecatedAt !== null && sunsetAt < deprecatedAt) {
+    faults.push({ variable: "SESSION_SUNSET", fault: "must not be earlier than SESSION_DEPRECATION (RFC 9745)" });
+  }
   if (!parsed.success || faults.length > 0) return { ok: false, faults };
 
   const v = parsed.data;
@@ -289,7 +323,14 @@ export function parseConfig(env: Readonly<Record<string, unknown>>): ParsedConfi
       maxSessionsPerUser: v.MAX_SESSIONS_PER_USER,
       signingKeyBits: v.SIGNING_KEY_BITS,
       keyRotationDays: v.KEY_ROTATION_DAYS,
-      limits: { login: v.RATE_LIMIT_LOGIN, refresh: v.RATE_LIMIT_REFRESH, auth: v.RATE_LIMIT_AUTH },
+      auditDays: v.AUDIT_DAYS,
+      limits: {
+        login: v.RATE_LIMIT_LOGIN,
+        refresh: v.RATE_LIMIT_REFRESH,
+        auth: v.RATE_LIMIT_AUTH,
+        accountAddress: v.RATE_LIMIT_ACCOUNT_ADDRESS,
+        account: v.RATE_LIMIT_ACCOUNT,
+      },
       passwordMinLength: v.PASSWORD_MIN_LENGTH,
       registrationOpen: v.REGISTRATION,
       routes: v.ROUTES,
@@ -297,6 +338,18 @@ export function parseConfig(env: Readonly<Record<string, unknown>>): ParsedConfi
       originTimeoutSeconds: v.ORIGIN_TIMEOUT_SECONDS,
       forwardAuthorization: v.FORWARD_AUTHORIZATION,
       corsOrigins: v.CORS_ORIGINS,
+      transition: {
+        sessionAuth: v.SESSION_AUTH,
+        sunsetAt,
+        deprecatedAt,
+        idleSeconds: v.SESSION_IDLE_SECONDS,
+        maxSeconds: v.SESSION_MAX_SECONDS,
+        verifyUrl: v.SESSION_VERIFY_URL ?? null,
+        loginAtOrigin: v.SESSION_LOGIN,
+        banner: v.SESSION_BANNER,
+        rollout: { percent: v.JWT_ROLLOUT_PERCENT, salt: v.JWT_ROLLOUT_SALT, ...v.JWT_ROLLOUT_ALLOW },
+        flushSeconds: v.TRANSITION_FLUSH_SECONDS,
+      },
       authSecret: v.AUTH_SECRET,
       authSecretPrevious: v.AUTH_SECRET_PREVIOUS ?? null,
       originSecret: v.ORIGIN_SECRET,

@@ -8,6 +8,7 @@ export type LogEntry =
   | { readonly event: "config.invalid"; readonly variable: string; readonly fault: string }
   | { readonly event: "request.bug"; readonly requestId: string; readonly error: string }
   | { readonly event: "origin.failed"; readonly requestId: string; readonly error: string }
+  | { readonly event: "audit.dropped"; readonly count: number }
   | { readonly event: "dependency.failed"; readonly dependency: Dependency; readonly error: string };
 
 export function log(entry: LogEntry): void {

@@ -3,6 +3,7 @@
  * any use in another. Keys are derived once per isolate and are not extractable.
  */
 import { utf8 } from "./encoding.ts";
+import { once } from "./shared.ts";
 
 /** What a key is for. The label is part of every key: changing one makes what it protects unreadable. */
 export type Purpose = "refresh-token" | "signing-key-at-rest";
@@ -31,14 +32,13 @@ async function derive(secret: Uint8Array<ArrayBuffer>, purpose: Purpose, kind: K
 
 /** Returns a function that derives the keys on its first call and hands out the same ones from then on. */
 export function keysFor(secrets: MasterSecrets, purpose: Purpose, kind: KeyKind): () => Promise<KeyPair> {
-  let keys: Promise<KeyPair> | undefined;
-  return () => {
-    keys ??= Promise.all([
+  return once(async () => {
+    const [current, previous] = await Promise.all([
       derive(secrets.current, purpose, kind),
       secrets.previous === null ? null : derive(secrets.previous, purpose, kind),
-    ]).then(([current, previous]) => ({ current, previous }));
-    return keys;
-  };
+    ]);
+    return { current, previous };
+  });
 }
 
 /** SHA-256 of `data`. */

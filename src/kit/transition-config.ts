@@ -49,7 +49,8 @@ export const date = z.optional(
   ),
 );
 
-const VERIFY_FAULT = "must be an https URL (http for this machine only), as in https://app.example.com/internal/session";
+const VERIFY_FAULT =
+  "must be an https URL (http for this machine only), as in https://app.example.com/internal/session";
 
 /** Session ids travel there, hence TLS. */
 export const verifyUrl = z.optional(

@@ -46,6 +46,8 @@ export interface ForwarderOptions {
   startTimer(milliseconds: number, task: () => void): () => void;
   /** Whether the client's Authorization passes. */
   readonly keepAuthorization: boolean;
+  /** Whether the session cookie passes, both ways: the origin makes sessions of that name itself. */
+  readonly keepSession?: boolean;
 }
 
 /** What the gateway found out about the request. */
@@ -76,17 +78,17 @@ const unreachable = fail({ code: "origin_unreachable" });
 const timedOut = fail({ code: "origin_timeout" });
 
 /** The origin's response for the client; null if its status is none that may be sent on. */
-function clientResponse(response: Response): Response | null {
+function clientResponse(response: Response, keepSession: boolean): Response | null {
   const { status } = response;
   if (response.webSocket === null && (status < 200 || status > 599)) return null;
   const copy = new Response(NULL_BODY_STATUS.has(status) ? null : response.body, response);
-  rewriteResponseHeaders(copy.headers);
+  rewriteResponseHeaders(copy.headers, keepSession);
   return copy;
 }
 
 /** Returns the forwarder; it keeps no state but the signer's key. */
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { origin, signer, timeoutMs, keepAuthorization } = options;
+  const { origin, signer, timeoutMs, keepAuthorization, keepSession = false } = options;
 
   async function originRequest(request: Request, to: Forwarding, inbound: URL): Promise<Request> {
     const { identity, requestId, clientAddress, now } = to;
@@ -96,7 +98,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const outbound = new Request(target, request.redirect === "manual" ? request : new Request(request, MANUAL));
     const { headers, method } = outbound;
     const facts = { identity, requestId, clientAddress, scheme: inbound.protocol.slice(0, -1), host: inbound.host };
-    rewriteRequestHeaders(headers, facts, keepAuthorization);
+    rewriteRequestHeaders(headers, facts, keepAuthorization, keepSession);
     const fields = identityFields(identity, requestId);
     const signed = await signer.sign({ method, path: target.pathname, query: target.search, fields }, now);
     headers.set("signature-input", signed.signatureInput);
@@ -129,7 +131,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       try {
         const answer = await fetchInTime(outbound);
         if (answer === null) return failed(timedOut, "no response in time");
-        const response = clientResponse(answer);
+        const response = clientResponse(answer, keepSession);
         return response === null ? failed(unreachable, "status out of range") : ok(response);
       } catch (error) {
         return failed(unreachable, describe(error));

@@ -82,10 +82,13 @@ function strip(headers: Headers, removed: ReadonlySet<string>): void {
  */
 const OWN_COOKIE = /(?:^[ \t]*|;[ \t]*|, )(?:__[Hh][Oo][Ss][Tt]-refresh_token|session_id)[ \t]*=[^;,]*/g;
 const OWN_SET_COOKIE = /^[ \t]*(?:__[Hh][Oo][Ss][Tt]-refresh_token|session_id)[ \t]*=/;
+/** The same without the session, where the application makes sessions of that name itself. */
+const REFRESH_COOKIE = /(?:^[ \t]*|;[ \t]*|, )__[Hh][Oo][Ss][Tt]-refresh_token[ \t]*=[^;,]*/g;
+const REFRESH_SET_COOKIE = /^[ \t]*__[Hh][Oo][Ss][Tt]-refresh_token[ \t]*=/;
 
 /** Takes Postern's cookies out of a Cookie field; the others keep their bytes. Null when none is left. */
-export function withoutOwnCookies(cookie: string): string | null {
-  const rest = cookie.replace(OWN_COOKIE, "");
+export function withoutOwnCookies(cookie: string, keepSession = false): string | null {
+  const rest = cookie.replace(keepSession ? REFRESH_COOKIE : OWN_COOKIE, "");
   if (rest === cookie) return cookie;
   const others = rest.replace(/^[;, \t]+/, "");
   return others === "" ? null : others;
@@ -111,15 +114,21 @@ function isWebSocketUpgrade(headers: Headers): boolean {
  * Turns the headers of the client's request, copied, into those for the origin. In place: a second copy would cost more
  * than all the rest.
  * @param keepAuthorization whether the client's Authorization passes, for origins that verify the token themselves
+ * @param keepSession whether the session cookie passes, for origins that make sessions themselves
  */
-export function rewriteRequestHeaders(headers: Headers, facts: RequestFacts, keepAuthorization: boolean): void {
+export function rewriteRequestHeaders(
+  headers: Headers,
+  facts: RequestFacts,
+  keepAuthorization: boolean,
+  keepSession = false,
+): void {
   const isUpgrade = isWebSocketUpgrade(headers);
   strip(headers, NOT_FROM_CLIENT);
   if (!keepAuthorization) headers.delete("authorization");
 
   const cookie = headers.get("cookie");
   if (cookie !== null) {
-    const others = withoutOwnCookies(cookie);
+    const others = withoutOwnCookies(cookie, keepSession);
     if (others === null) headers.delete("cookie");
     else if (others !== cookie) headers.set("cookie", others);
   }
@@ -138,16 +147,17 @@ export function rewriteRequestHeaders(headers: Headers, facts: RequestFacts, kee
 const OWN_SIGNATURE = /(?:^|,)[ \t]*postern[ \t]*=/;
 
 /** Turns the headers of the origin's response, copied, into those for the client. */
-export function rewriteResponseHeaders(headers: Headers): void {
+export function rewriteResponseHeaders(headers: Headers, keepSession = false): void {
   strip(headers, NOT_FROM_ORIGIN);
   const signatureInput = headers.get("signature-input");
   if (signatureInput !== null && OWN_SIGNATURE.test(signatureInput)) {
     headers.delete("signature-input");
     headers.delete("signature");
   }
+  const own = keepSession ? REFRESH_SET_COOKIE : OWN_SET_COOKIE;
   const cookies = headers.getSetCookie();
-  if (cookies.some((cookie) => OWN_SET_COOKIE.test(cookie))) {
+  if (cookies.some((cookie) => own.test(cookie))) {
     headers.delete("set-cookie");
-    for (const cookie of cookies) if (!OWN_SET_COOKIE.test(cookie)) headers.append("set-cookie", cookie);
+    for (const cookie of cookies) if (!own.test(cookie)) headers.append("set-cookie", cookie);
   }
 }

@@ -4,6 +4,7 @@
  * (docs/origin.md). The body is not covered.
  */
 import { utf8 } from "../kit/encoding.ts";
+import { once } from "../kit/shared.ts";
 import type { Field } from "./identity.ts";
 
 /** How long a signature is valid. It bounds how long a recorded request could be replayed to the origin. */
@@ -52,14 +53,13 @@ function signatureBase({ method, path, query, fields }: SignedMessage, parameter
  */
 export function createIdentitySigner(secret: Uint8Array<ArrayBuffer>, keyId: string): IdentitySigner {
   const algorithm = { name: "HMAC", hash: "SHA-256" };
-  let key: Promise<CryptoKey> | undefined;
+  const key = once(() => crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]));
   return {
     async sign(message, now) {
-      key ??= crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
       const created = Math.floor(now / 1000);
       const components = ["@method", "@path", "@query", ...message.fields.map(([name]) => name)].map(quoted).join(" ");
       const parameters = `(${components});created=${created};expires=${created + SIGNATURE_LIFETIME_SECONDS};keyid="${keyId}";alg="hmac-sha256"`;
-      const signed = await crypto.subtle.sign(algorithm, await key, utf8(signatureBase(message, parameters)));
+      const signed = await crypto.subtle.sign(algorithm, await key(), utf8(signatureBase(message, parameters)));
       return {
         signatureInput: `postern=${parameters}`,
         signature: `postern=:${btoa(String.fromCharCode(...new Uint8Array(signed)))}:`,

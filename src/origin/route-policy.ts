@@ -51,11 +51,14 @@ const MAY_READ_DIFFERENTLY = /[A-Z%]|\/$|\.(?:\/|$)/;
 /** The path as the laxest origin reads it: decoded, NFKC, lower case; no query, parameters, trailing dots or slash. */
 function laxReading(path: string): string {
   const folded = decodeURIComponent(path).normalize("NFKC").toLowerCase();
-  return folded
-    .replace(/[?#].*$/s, "")
-    .replace(/;[^/]*/g, "")
-    .replace(/[. ]+(?=\/|$)/g, "")
-    .replace(/(?<=.)\/$/, "");
+  return (
+    folded
+      .replace(/[?#].*$/s, "")
+      .replace(/;[^/]*/g, "")
+      // Looking behind keeps it linear: a long run of dots is tried once, not from each of its dots.
+      .replace(/(?<![. ])[. ]+(?=\/|$)/g, "")
+      .replace(/(?<=.)\/$/, "")
+  );
 }
 
 function compilePattern(path: string): Pattern {

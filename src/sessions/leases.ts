@@ -8,6 +8,7 @@
 import { BoundedMap } from "../kit/bounded-map.ts";
 import type { Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
+import { share, type Shared } from "../kit/shared.ts";
 import type { LeaseReply } from "./messages.ts";
 
 /** Covers a clock that stands still while a request computes. */
@@ -18,7 +19,7 @@ type Answer = Result<LeaseReply>;
 
 interface Lease {
   until: number;
-  answer: Promise<Answer> | Answer;
+  readonly answer: Shared<Answer>;
 }
 
 export interface Leases {
@@ -35,32 +36,29 @@ export interface Leases {
 export function createLeases(leaseMs: number, runtime: Runtime): Leases {
   const users = new BoundedMap<string, Map<string, Lease>>(REMEMBERED_USERS);
 
-  const request = (userId: string, sessionId: string, ask: () => Promise<Answer>): Promise<Answer> => {
-    const answer = ask();
-    const lease: Lease = { until: runtime.now() + leaseMs - MARGIN_MS, answer };
+  const request = async (userId: string, sessionId: string, ask: () => Promise<Answer>): Promise<Answer> => {
+    const until = runtime.now() + leaseMs - MARGIN_MS;
+    const asked = ask();
+    const lease: Lease = { until, answer: share(asked, runtime) };
     const sessions = users.get(userId) ?? new Map<string, Lease>();
     sessions.set(sessionId, lease);
     users.set(userId, sessions);
-
-    const settle = async (): Promise<void> => {
-      const settled = await answer.catch(() => null);
-      if (settled?.ok !== true) {
-        sessions.delete(sessionId);
-        return;
-      }
-      lease.answer = settled;
-      // A session that has ended does not come back: no need to ask again.
-      if (!settled.value.live) lease.until = Number.POSITIVE_INFINITY;
-    };
-    runtime.waitUntil(settle());
+    const answer = await asked;
+    if (!answer.ok) sessions.delete(sessionId);
+    // A session that has ended does not come back: no need to ask again.
+    else if (!answer.value.live) lease.until = Number.POSITIVE_INFINITY;
     return answer;
   };
 
+  const join = async (lease: Lease, askAnew: () => Promise<Answer>): Promise<Answer> =>
+    (await lease.answer.wait()) ?? askAnew();
+
   return {
     of(userId, sessionId, ask) {
+      const askAnew = (): Promise<Answer> => request(userId, sessionId, ask);
       const lease = users.get(userId)?.get(sessionId);
-      if (lease !== undefined && runtime.now() < lease.until) return lease.answer;
-      return request(userId, sessionId, ask);
+      if (lease === undefined || runtime.now() >= lease.until) return askAnew();
+      return lease.answer.result ?? join(lease, askAnew);
     },
     drop: (userId) => users.delete(userId),
   };

@@ -6,7 +6,7 @@ import type { Failure } from "../kit/failure.ts";
 import { log } from "../kit/log.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
-import { singleFlight } from "../kit/single-flight.ts";
+import { singleFlight } from "../kit/shared.ts";
 import { importPublicKey, type KeyStore, type PublicJwk, type StoredKey } from "./key-store.ts";
 import { keyStates } from "./key-states.ts";
 

@@ -99,6 +99,32 @@ describe.each(LEASES_SECONDS)("with leases of %i s", (leaseSeconds) => {
   });
   afterAll(async () => edges.stop());
 
+  test(
+    "lets all of several first requests of a session in at once",
+    async () => {
+      let remaining = ROUNDS;
+      const statuses: number[] = [];
+      await Promise.all(
+        Array.from({ length: CONCURRENT_ROUNDS }, async () => {
+          while (remaining > 0) {
+            remaining -= 1;
+            const { bearer } = await login(edges);
+            const first = async () => {
+              const response = await fetch(new URL("/api/x", edges.b), {
+                headers: { Authorization: `Bearer ${bearer}` },
+              });
+              await response.arrayBuffer();
+              statuses.push(response.status);
+            };
+            await Promise.all(Array.from({ length: HAMMERS }, first));
+          }
+        }),
+      );
+      expect(statuses.filter((status) => status !== 200)).toEqual([]);
+    },
+    isLong ? 600_000 : 60_000,
+  );
+
   test.each<Change>(["logout", "role", "disable"])(
     `a %s that was answered at one edge holds at the other (seed ${SEED})`,
     async (change) => {

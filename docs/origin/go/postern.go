@@ -25,7 +25,7 @@ type Identity struct {
 // Verified is what the signature proved.
 type Verified struct {
 	// Identity is nil on a route that Postern lets through without a credential.
-	Identity *Identity
+	Identity  *Identity
 	RequestID string
 	// Nonce is the same for every replay of this request, and for nothing else: refuse it when seen before.
 	Nonce string
