@@ -3,9 +3,9 @@
  * A user's first login with one goes through here; its success is the moment to replace the hash by our own.
  * Not here: making hashes (password-hash.ts), and what may be imported (hash-format.ts).
  */
-import { compare } from "bcryptjs";
 import { toHex, utf8 } from "../kit/encoding.ts";
 import { sha256 } from "../kit/secrets.ts";
+import { verifyBcrypt } from "./bcrypt.ts";
 import { classify, type DerivedKey, type HashFormat } from "./hash-format.ts";
 import { derivePbkdf2 } from "./pbkdf2.ts";
 
@@ -53,7 +53,9 @@ export function createImportedHashes(engines: HashEngines): ImportedHashes {
   const matches = async (format: Exclude<HashFormat, { kind: "argon2" }>, password: string): Promise<boolean> => {
     switch (format.kind) {
       case "bcrypt":
-        return compare(format.prehashed ? toHex(await sha256(utf8(password))) : password, format.hash);
+        return verifyBcrypt(format.hash, format.prehashed ? toHex(await sha256(utf8(password))) : password, () =>
+          engines.pause(),
+        );
       case "scrypt": {
         const { cost: N, blockSize: r, parallelism: p, salt, key } = format;
         const maxmem = scryptMemoryBytes(N, r, p);

@@ -121,6 +121,18 @@ describe("no spelling dodges a stricter rule", () => {
   });
 });
 
+describe("matching takes time in proportion to the path", () => {
+  test.each([
+    "/api/X" + ".".repeat(60_000) + "x",
+    "/api/X" + "%20.".repeat(20_000) + "x",
+    "/api/X" + ";".repeat(60_000),
+  ])("%.20s…", (path) => {
+    const start = performance.now();
+    decide(path);
+    expect(performance.now() - start).toBeLessThan(200);
+  });
+});
+
 describe("faults of a rule's path", () => {
   test.each([
     ["/api/*", null],
