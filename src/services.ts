@@ -2,48 +2,64 @@
  * The composition root: turns the environment into capabilities, once per isolate. The only file that touches bindings,
  * and, with the object shells, the only one that reads the clock and the dice.
  */
+import { scrypt } from "node:crypto";
 import { waitUntil } from "cloudflare:workers";
 import { type Accounts, createAccounts } from "./accounts/accounts.ts";
+import { createDirectory, type Directory } from "./accounts/directory.ts";
+import { createImportedHashes, type HashEngines } from "./accounts/imported-hash.ts";
 import { createPasswordHasher } from "./accounts/password-hash.ts";
+import { type AuditTrail, createAuditTrail } from "./audit/trail.ts";
 import { type Config, type ConfigFault, parseConfig, type ParsedConfig } from "./kit/config.ts";
 import { onDatabase } from "./kit/database.ts";
-import type { Result } from "./kit/result.ts";
+import { ok, type Result } from "./kit/result.ts";
 import type { Runtime } from "./kit/runtime.ts";
 import { keysFor } from "./kit/secrets.ts";
 import { createLimits, type Limits } from "./limits/client.ts";
 import type { Counter } from "./limits/object.ts";
 import { boundOrigin, createForwarder, type Forwarder, originAt } from "./origin/forward.ts";
+import type { Field } from "./origin/identity.ts";
 import { createIdentitySigner } from "./origin/identity-signature.ts";
 import { compileRoutes, type RoutePolicy, routePathFault } from "./origin/route-policy.ts";
 import { createSessions, type Sessions } from "./sessions/client.ts";
 import { createLeases } from "./sessions/leases.ts";
 import type { UserSessions } from "./sessions/object.ts";
 import { createRefreshTokenCodec } from "./sessions/refresh-token.ts";
+import type { ExistingSources } from "./transition/existing-sessions.ts";
+import { createTransition, type Transition } from "./transition/transition.ts";
 import { type AccessTokens, CLOCK_SKEW_SECONDS, createAccessTokens } from "./tokens/access-token.ts";
 import { createKeyRotation, type KeyRotation } from "./tokens/key-rotation.ts";
 import { createKeyStore } from "./tokens/key-store.ts";
 import { createKeyring, type Keyring } from "./tokens/keyring.ts";
 
 const DAY_MS = 86_400_000;
+/** How long the existing application may take to say whose a session is. */
+const VERIFY_TIMEOUT_MS = 3_000;
 
 /** The bindings Postern runs on; the variables among them are parsed by kit/config.ts. */
 export interface Bindings {
   readonly DB: D1Database;
   readonly USER_SESSIONS: DurableObjectNamespace<UserSessions>;
   readonly COUNTERS: DurableObjectNamespace<Counter>;
+  readonly ADDRESS_FENCE?: RateLimit;
   readonly ORIGIN?: Fetcher;
 }
 
 export interface Services {
   readonly config: Config;
   readonly accounts: Accounts;
+  readonly directory: Directory;
+  readonly audit: AuditTrail;
   readonly tokens: AccessTokens;
   readonly keyring: Keyring;
   readonly keyRotation: KeyRotation;
   readonly sessions: Sessions;
+  /** Null: there are no cookie sessions, and there were none. */
+  readonly transition: Transition | null;
   readonly limits: Limits;
   readonly runtime: Runtime;
   readonly checkDatabase: () => Promise<Result<unknown>>;
+  /** What the cron does. Each part that fails has said so in the log, and is tried again the next time. */
+  readonly maintain: () => Promise<void>;
   readonly routes: RoutePolicy;
   readonly forwarder: Forwarder;
 }
@@ -67,6 +83,11 @@ export function readConfig(env: Bindings): ParsedConfig {
   return faults.length === 0 ? parsed : { ok: false, faults };
 }
 
+const scryptOfNode: HashEngines["scrypt"] = (password, salt, keyBytes, parameters) =>
+  new Promise((resolve, reject) => {
+    scrypt(password, salt, keyBytes, parameters, (error, key) => (error === null ? resolve(key) : reject(error)));
+  });
+
 function createOriginForwarder(config: Config, binding: Fetcher | undefined): Forwarder {
   const origin =
     config.originUrl === null
@@ -84,7 +105,47 @@ function createOriginForwarder(config: Config, binding: Fetcher | undefined): Fo
       return () => clearTimeout(timer);
     },
     keepAuthorization: config.forwardAuthorization,
+    keepSession: config.transition.verifyUrl !== null,
   });
+}
+
+/** How the existing application is asked whose a session is; null when there is none to ask. */
+function existingSources(
+  { transition, originSecret, originKeyId }: Config,
+  accounts: Accounts,
+): ExistingSources | null {
+  const { verifyUrl } = transition;
+  if (verifyUrl === null) return null;
+  const signer = createIdentitySigner(originSecret, originKeyId);
+  const account = async (found: ReturnType<Accounts["find"]>) => {
+    const result = await found;
+    return result.ok ? ok(result.value?.account ?? null) : result;
+  };
+  return {
+    async ask(cookie, requestId) {
+      const fields: Field[] = [
+        ["cookie", `session_id=${cookie}`],
+        ["x-request-id", requestId],
+      ];
+      const message = { method: "GET", path: verifyUrl.pathname, query: verifyUrl.search, fields };
+      const { signatureInput, signature } = await signer.sign(message, runtime.now());
+      const headers = [
+        ...fields,
+        ["Signature-Input", signatureInput],
+        ["Signature", signature],
+        ["Accept", "application/json"],
+      ];
+      const signal = AbortSignal.timeout(VERIFY_TIMEOUT_MS);
+      return fetch(verifyUrl, {
+        headers: headers.map(([name = "", value = ""]) => [name, value]),
+        signal,
+        redirect: "manual",
+        cache: "no-store",
+      });
+    },
+    accountById: (id) => account(accounts.find(id)),
+    accountByName: (username) => account(accounts.lookup(username)),
+  };
 }
 
 export function createServices(config: Config, bindings: Bindings): Services {
@@ -133,15 +194,33 @@ export function createServices(config: Config, bindings: Bindings): Services {
     runtime,
   );
 
+  const hasher = createPasswordHasher(runtime);
+  const hashes = createImportedHashes({ scrypt: scryptOfNode, argon2: hasher, pause: () => runtime.sleep(0) });
+  const accounts = createAccounts(bindings.DB, hasher, hashes, runtime);
+  const directory = createDirectory(bindings.DB, hasher, runtime);
+  const audit = createAuditTrail(bindings.DB, config.auditDays, runtime);
+  const { sessionAuth, sunsetAt } = config.transition;
+  const transition =
+    sessionAuth || (sunsetAt !== null && runtime.now() >= sunsetAt)
+      ? createTransition(config.transition, bindings.DB, existingSources(config, accounts), leaseMs, runtime)
+      : null;
+
   return {
     config,
-    accounts: createAccounts(bindings.DB, createPasswordHasher(runtime), runtime),
+    accounts,
+    directory,
+    audit,
     tokens,
     keyring,
     keyRotation,
     sessions,
-    limits: createLimits(bindings.COUNTERS, runtime),
+    transition,
+    limits: createLimits(bindings.COUNTERS, bindings.ADDRESS_FENCE ?? null, config.limits, runtime),
     runtime,
+    maintain: async () => {
+      await keyRotation.maintain();
+      await audit.prune();
+    },
     checkDatabase: () => onDatabase(runtime, () => bindings.DB.prepare("SELECT 1 FROM users LIMIT 1").run()),
     routes: compileRoutes(config.routes),
     forwarder: createOriginForwarder(config, bindings.ORIGIN),

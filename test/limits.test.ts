@@ -87,13 +87,15 @@ describe("the limit per address", () => {
   });
 
   test("refuses everyone when the counters cannot be reached", async () => {
-    const COUNTERS = {
-      getByName: () => ({
-        hit: () => Promise.reject(new Error("overloaded")),
-      }),
-    };
-    const response = await new Edge({ COUNTERS }).login("anybody");
-    expect(response.status).toBe(503);
-    expect((await problemOf(response)).code).toBe("dependency_unavailable");
+    const away = () => Promise.reject(new Error("overloaded"));
+    const room = () => Promise.resolve({ allowed: true, remaining: 9, resetMs: 60_000 });
+    for (const stub of [
+      { hit: away, attempt: away },
+      { hit: room, attempt: away },
+    ]) {
+      const response = await new Edge({ COUNTERS: { getByName: () => stub } }).login("anybody");
+      expect(response.status).toBe(503);
+      expect((await problemOf(response)).code).toBe("dependency_unavailable");
+    }
   });
 });

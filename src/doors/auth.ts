@@ -10,24 +10,18 @@ import { readJson } from "../kit/body.ts";
 import type { Config, Limit } from "../kit/config.ts";
 import { isUuid, utf8 } from "../kit/encoding.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
-import { addressPrefix } from "../limits/address.ts";
 import type { Limits } from "../limits/client.ts";
-import type { Device, IssuedSession, SessionRef, Sessions } from "../sessions/client.ts";
+import type { SessionRef, Sessions } from "../sessions/client.ts";
 import type { AccessTokens } from "../tokens/access-token.ts";
-import {
-  type BearerGuard,
-  bearerToken,
-  clearRefreshCookie,
-  isTrustedSource,
-  refreshCookie,
-  setRefreshCookie,
-} from "./credentials.ts";
+import { type BearerGuard, bearerToken, clearRefreshCookie, isTrustedSource, refreshCookie } from "./credentials.ts";
+import { deviceOf } from "./client.ts";
 import { type App, endpoint, type Handler, json, noContent, type RequestContext } from "./endpoint.ts";
+import { addressOf, createPasswordGuard } from "./password-guard.ts";
+import { createPasswordLogin } from "./password-login.ts";
+import { type SessionGuard, sessionCookie } from "./session-guard.ts";
+import { createTokenResponse, type Delivery } from "./token-response.ts";
 
 const PASSWORD_MAX_BYTES = 1024;
-const USER_AGENT_MAX_CHARACTERS = 256;
-/** How often a login starts over because the account was changed while it was under way. */
-const LOGIN_ATTEMPTS = 3;
 
 const password = z.string({ error: "must be a string" }).check(
   z.minLength(1, { error: "must not be empty" }),
@@ -53,8 +47,6 @@ export const bodies = {
   register: z.object({ username, password }),
 };
 
-type Delivery = "body" | "cookie";
-
 /** A refresh token and the way it came, which is the way its successor goes. */
 interface ShownRefreshToken {
   readonly token: string;
@@ -68,6 +60,8 @@ export interface AuthDependencies {
   readonly sessions: Sessions;
   readonly limits: Limits;
   readonly guard: BearerGuard;
+  /** Null: there are no cookie sessions. */
+  readonly sessionGuard: SessionGuard | null;
 }
 
 /** Idempotency-Key: 1 to 255 printable characters (draft-ietf-httpapi-idempotency-key-header). */
@@ -78,27 +72,21 @@ function idempotencyKey(c: RequestContext): Result<string | null> {
   return fail({ code: "invalid_request", detail: "Idempotency-Key must be 1 to 255 printable ASCII characters." });
 }
 
-function addressOf(c: RequestContext): string {
-  return addressPrefix(c.req.header("CF-Connecting-IP") ?? null);
-}
-
-function deviceOf(c: RequestContext): Device {
-  return {
-    userAgent: (c.req.header("User-Agent") ?? "").slice(0, USER_AGENT_MAX_CHARACTERS).toWellFormed(),
-    address: addressOf(c),
-  };
-}
-
 function hasBody(c: RequestContext): boolean {
   return c.req.raw.body !== null && c.req.header("Content-Length") !== "0";
 }
 
-export function authDoor(app: App, { config, accounts, tokens, sessions, limits, guard }: AuthDependencies): void {
+export function authDoor(app: App, dependencies: AuthDependencies): void {
+  const { config, accounts, tokens, sessions, limits, guard, sessionGuard } = dependencies;
+  const passwords = createPasswordGuard(accounts, limits);
+  const passwordLogin = createPasswordLogin(config, accounts, passwords);
+  const tokenResponse = createTokenResponse(tokens);
+
   /** Counts the request against its address before `handler` runs. */
   const limited =
-    (name: string, limit: Limit, handler: Handler): Handler =>
+    (name: string, limit: Limit, handler: Handler, by: "take" | "takeWide" = "take"): Handler =>
     async (c) => {
-      const room = await limits.take(name, limit, addressOf(c));
+      const room = await limits[by](name, limit, addressOf(c));
       if (!room.ok) return room;
       c.set("limit", room.value);
       return handler(c);
@@ -119,52 +107,19 @@ export function authDoor(app: App, { config, accounts, tokens, sessions, limits,
     return ok({ token: cookie, delivery: "cookie" });
   };
 
-  const tokenResponse = async (
-    c: RequestContext,
-    session: IssuedSession,
-    delivery: Delivery,
-  ): Promise<Result<Response>> => {
-    const access = await tokens.issue(session, session.accessExpiresInSeconds);
-    if (!access.ok) return access;
-    if (delivery === "cookie") setRefreshCookie(c, session.refreshToken, session.refreshExpiresInSeconds);
-    return ok(
-      c.json(
-        {
-          access_token: access.value,
-          token_type: "Bearer",
-          expires_in: session.accessExpiresInSeconds,
-          refresh_token: delivery === "body" ? session.refreshToken : undefined,
-          refresh_expires_in: session.refreshExpiresInSeconds,
-          session_id: session.sessionId,
-        },
-        200,
-        { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" },
-      ),
-    );
-  };
-
   const login: Handler = async (c) => {
     const body = await readJson(c.req.raw, bodies.login);
     if (!body.ok) return body;
-    const { username: name, password: secret, delivery } = body.value;
-    const [room, firstLook] = await Promise.all([
-      limits.take("login", config.limits.login, addressOf(c)),
-      accounts.lookup(name),
-    ]);
-    if (!room.ok) return room;
-    c.set("limit", room.value);
-
-    let found = firstLook;
-    for (let attempt = 1; attempt <= LOGIN_ATTEMPTS; attempt++) {
-      if (!found.ok) return found;
-      const account = accounts.authenticate(found.value, secret);
-      if (!account.ok) return account;
-      const session = await sessions.open(account.value, deviceOf(c));
-      if (!session.ok) return session;
-      if (session.value !== null) return tokenResponse(c, session.value, delivery);
-      found = await accounts.lookup(name);
-    }
-    return fail({ code: "dependency_unavailable", dependency: "sessions" });
+    const { delivery, ...guess } = body.value;
+    return passwordLogin(c, guess, async (account) => {
+      if (sessionGuard !== null && !(await sessionGuard.transition.givesTokens(account))) {
+        return sessionGuard.login(c, account);
+      }
+      const session = await sessions.open(account, deviceOf(c));
+      if (!session.ok || session.value === null) return session.ok ? ok(null) : session;
+      sessionGuard?.transition.figures.count("login", "jwt", c.req.header("User-Agent"));
+      return tokenResponse(c, session.value, delivery);
+    });
   };
 
   const refresh: Handler = async (c) => {
@@ -196,6 +151,12 @@ export function authDoor(app: App, { config, accounts, tokens, sessions, limits,
 
     for (const ref of refs) {
       const ended = await sessions.end(ref);
+      if (!ended.ok) return ended;
+    }
+    // A session cookie beside it would leave the browser logged in.
+    const cookie = sessionCookie(c.req.raw);
+    if (sessionGuard !== null && cookie !== null && isTrustedSource(c.req.raw, config.corsOrigins)) {
+      const ended = await sessionGuard.end(c, cookie);
       if (!ended.ok) return ended;
     }
     clearRefreshCookie(c);
@@ -268,9 +229,9 @@ export function authDoor(app: App, { config, accounts, tokens, sessions, limits,
     const { userId, sessionId } = caller.value;
     const found = await accounts.find(userId);
     if (!found.ok) return found;
-    const account = accounts.authenticate(found.value, body.value.current_password);
-    if (!account.ok) return account;
     if (found.value === null) return fail({ code: "invalid_credentials" });
+    const account = await passwords.confirm(c, found.value, body.value.current_password);
+    if (!account.ok) return account;
     const strong = refuseWeak(body.value.new_password, account.value.username);
     if (!strong.ok) return strong;
     const revision = await accounts.changePassword(found.value, body.value.new_password);
@@ -303,5 +264,5 @@ export function authDoor(app: App, { config, accounts, tokens, sessions, limits,
   endpoint(app, "/auth/sessions/:id", { DELETE: auth("sessions-end", endSession) });
   endpoint(app, "/auth/me", { GET: auth("me", me) });
   endpoint(app, "/auth/password", { POST: auth("password", changePassword) });
-  endpoint(app, "/auth/register", { POST: auth("register", register) });
+  endpoint(app, "/auth/register", { POST: limited("register", config.limits.auth, register, "takeWide") });
 }

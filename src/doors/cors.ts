@@ -8,7 +8,8 @@ const PREFLIGHT_CACHE_SECONDS = 7200;
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const DEFAULT_HEADERS = "Authorization, Content-Type, Idempotency-Key";
 /** What a script may read of a response beyond the safelisted fields. */
-const EXPOSED_HEADERS = "X-Request-Id, Postern-Refresh, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate";
+const EXPOSED_HEADERS =
+  "X-Request-Id, Postern-Refresh, Postern-Upgrade, Deprecation, Sunset, Link, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate";
 
 export function cors(origins: readonly string[]): MiddlewareHandler<AppEnv> {
   const allowed = new Set(origins);

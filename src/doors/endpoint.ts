@@ -14,6 +14,8 @@ export interface Variables {
   readonly issuer: string;
   /** The limit this request was counted against; shown on its response. */
   limit?: LimitState;
+  /** Whether tokens can be had for the session this request showed. */
+  isUpgradable?: boolean;
 }
 
 export type AppEnv = { Variables: Variables };

@@ -1,6 +1,7 @@
 /**
  * The client address as limits and session lists use it: `CF-Connecting-IP`, which the edge writes, and never a header a
- * client can. IPv6 counts by /64, the smallest block a subscriber gets; IPv4-mapped IPv6 is the IPv4 it maps.
+ * client can. IPv6 counts by /64, the smallest block a subscriber gets, and by /48, the largest a site does; IPv4-mapped
+ * IPv6 is the IPv4 it maps.
  */
 
 /** Where there is no edge in front, every client is this machine. */
@@ -46,4 +47,10 @@ export function addressPrefix(header: string | null): string {
     .slice(0, 4)
     .map((group) => group.toString(16))
     .join(":")}::/64`;
+}
+
+/** The /48 around an IPv6 prefix of {@link addressPrefix}, as `2001:db8:1::/48`; null for anything else. */
+export function networkPrefix(prefix: string): string | null {
+  if (!prefix.endsWith("::/64")) return null;
+  return `${prefix.split(":").slice(0, 3).join(":")}::/48`;
 }

@@ -26,6 +26,8 @@ import type { Lifetimes } from "./rotation.ts";
 const ISOLATE_ID_BYTES = 12;
 const ATTEMPTS = 2;
 const UNSENT_KEY_BYTES = 16;
+/** Of a session without a refresh token: no digest is empty, so none can match it. */
+const NO_SECRET_HASH = "";
 
 /** A session that was opened or refreshed: what its tokens are made of. */
 export interface IssuedSession {
@@ -52,10 +54,42 @@ export interface SessionRef {
   readonly sessionId: string;
 }
 
+/** An account as it was read for the session to be opened. */
+export type OpenAccount = AccountSnapshot & { readonly id: string };
+
+/** A session that has no refresh token. */
+export interface VisitedSession {
+  readonly sessionId: string;
+  /** It ends when it is not used for so long. */
+  readonly idleMs: number;
+  /** It ends so long after it was opened. */
+  readonly maxMs: number;
+}
+
 /** Every method may also fail with `dependency_unavailable`; then nothing has been promised, and a retry is safe. */
 export interface Sessions {
-  /** Opens a session; null when the account has been changed since it was read. */
-  open(account: AccountSnapshot & { readonly id: string }, device: Device): Promise<Result<IssuedSession | null>>;
+  /**
+   * Opens a session; null when the account has been changed since it was read.
+   * @param from a session of the same user that this one takes over from. It stays live, and ends with this one; if it
+   *   is live no more this fails with `invalid_session`
+   */
+  open(account: OpenAccount, device: Device, from?: string): Promise<Result<IssuedSession | null>>;
+  /**
+   * Opens a session without a refresh token, under an id the caller chose, which {@link visit} keeps alive; false when
+   * the account has been changed since it was read. One that is there, live or not, stays as it is.
+   * @param isAdopted another system logged the user in: what is known here of the account stands
+   */
+  openVisited(
+    account: OpenAccount,
+    device: Device,
+    visited: VisitedSession,
+    isAdopted?: boolean,
+  ): Promise<Result<boolean>>;
+  /**
+   * As {@link authorise}, for such a session; a use keeps it alive. Null when the user has none of that id. Fails with
+   * `invalid_session` when it was ended, `session_expired` when it was not used in time.
+   */
+  visit(userId: string, visited: VisitedSession): Promise<Result<{ readonly role: string } | null>>;
   /**
    * Rotates a refresh token. Fails with `invalid_refresh_token`, `refresh_token_expired`, `session_revoked`, and with
    * `refresh_token_reused` once the family is revoked everywhere.
@@ -135,19 +169,55 @@ export function createSessions(
     };
   }
 
+  const lifetimesOf = ({ idleMs, maxMs }: VisitedSession): Lifetimes => ({ idleMs, maxMs, raceMs: 0, accessMs: 0 });
+
   return {
-    async open({ id: userId, role, status, revision }, { userAgent, address }) {
+    async open({ id: userId, role, status, revision }, { userAgent, address }, from) {
       const now = runtime.now();
       const sessionId = uuidV7(now, runtime.randomBytes(10));
       const familySecret = runtime.randomBytes(FAMILY_SECRET_BYTES);
       const secretHash = toHex(await sha256(familySecret));
       const account = { role, status, revision };
+      const request = { sessionId, secretHash, account, lifetimes, maxSessions, userAgent, address };
       const reply = await ask<OpenReply>(userId, async (stub) =>
-        stub.open({ sessionId, secretHash, account, lifetimes, maxSessions, userAgent, address }),
+        stub.open(from === undefined ? request : { ...request, from }),
       );
       if (!reply.ok) return reply;
       if (reply.value.outcome === "stale") return ok(null);
+      if (reply.value.outcome === "ended") return fail({ code: "invalid_session" });
       return ok(await issued({ userId, sessionId, familySecret, generation: 1 }, role, reply.value));
+    },
+
+    async openVisited({ id: userId, role, status, revision }, { userAgent, address }, visited, isAdopted = false) {
+      const account = { role, status, revision };
+      const { sessionId } = visited;
+      const reply = await ask<OpenReply>(userId, async (stub) =>
+        stub.open({
+          sessionId,
+          secretHash: NO_SECRET_HASH,
+          account,
+          lifetimes: lifetimesOf(visited),
+          maxSessions,
+          userAgent,
+          address,
+          isAdopted,
+        }),
+      );
+      if (!reply.ok) return reply;
+      // What was known may have been that there is no such session.
+      leases.drop(userId);
+      return ok(reply.value.outcome === "opened");
+    },
+
+    async visit(userId, visited) {
+      const { sessionId } = visited;
+      const reply = await leases.of(userId, sessionId, () =>
+        ask<LeaseReply>(userId, async (stub) => stub.visit({ sessionId, lifetimes: lifetimesOf(visited) }, asHolder())),
+      );
+      if (!reply.ok) return reply;
+      if (reply.value.live) return ok({ role: reply.value.role });
+      if (reply.value.why === "unknown") return ok(null);
+      return fail({ code: reply.value.why === "expired" ? "session_expired" : "invalid_session" });
     },
 
     async refresh(refreshToken, idempotencyKey) {

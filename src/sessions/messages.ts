@@ -26,6 +26,10 @@ export interface OpenSession {
   readonly maxSessions: number;
   readonly userAgent: string;
   readonly address: string;
+  /** A session without refresh tokens that this one takes over from: it must be live, stays so, and ends with this one. */
+  readonly from?: string;
+  /** The user was logged in elsewhere: that this reading of the account may be old does not matter. */
+  readonly isAdopted?: boolean;
 }
 
 /** Durations and not times: the clocks of edge and object need not agree. */
@@ -36,8 +40,17 @@ export interface TimeLeft {
   readonly maxLeftMs: number;
 }
 
-/** `stale`: the account was changed after it was read; read it again. */
-export type OpenReply = ({ readonly outcome: "opened" } & TimeLeft) | { readonly outcome: "stale" };
+/** `stale`: the account was changed after it was read; read it again. `ended`: the session given as `from` is not live. */
+export type OpenReply =
+  | ({ readonly outcome: "opened" } & TimeLeft)
+  | { readonly outcome: "stale" }
+  | { readonly outcome: "ended" };
+
+/** A use of a session that has no refresh token and lives by being used. */
+export interface VisitSession {
+  readonly sessionId: string;
+  readonly lifetimes: Lifetimes;
+}
 
 export interface RefreshSession {
   readonly sessionId: string;
@@ -52,7 +65,10 @@ export type RefreshReply =
   | { readonly outcome: "reused"; readonly drainMs: number }
   | { readonly outcome: "revoked" | "expired" | "mismatch" };
 
-export type LeaseReply = { readonly live: true; readonly role: string } | { readonly live: false };
+/** `why`: the session expired unused, or the object knows of none. */
+export type LeaseReply =
+  | { readonly live: true; readonly role: string }
+  | { readonly live: false; readonly why?: "expired" | "unknown" };
 
 /**
  * `drainMs`: how long other isolates may still believe that what was just ended is live. Whoever promised its client

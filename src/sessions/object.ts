@@ -17,8 +17,9 @@ import type {
   RevokeReply,
   SessionView,
   TimeLeft,
+  VisitSession,
 } from "./messages.ts";
-import { type Family, forgettableAt, type Lifetimes, revoke, rotate, startFamily } from "./rotation.ts";
+import { type Family, forgettableAt, type Lifetimes, revoke, rotate, startFamily, visit } from "./rotation.ts";
 
 /** Revoked families remembered beyond the living; the oldest are forgotten first. */
 const REVOKED_KEPT = 200;
@@ -26,6 +27,9 @@ const REVOKED_KEPT = 200;
 const SNAPSHOT_KEPT_MS = 5 * 60_000;
 /** Stored at most this often: "leases may be out until then". A higher figure writes less and waits longer after eviction. */
 const LEASE_HORIZON_MS = 30_000;
+
+/** Session id, after this, to the id of the session it took over from. */
+const PARENT = "parent ";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS account (
@@ -102,14 +106,20 @@ export class UserSessions extends DurableObject<unknown> {
   /** Starts a session. The same call again gives the same answer. */
   open(request: OpenSession): OpenReply {
     const now = Date.now();
-    const { sessionId, account, lifetimes } = request;
+    const { sessionId, account, lifetimes, from } = request;
     this.#createSchema();
-    if (!this.#note(account, now)) return { outcome: "stale" };
+    if (!this.#note(account, now) && request.isAdopted !== true) return { outcome: "stale" };
+    if (from !== undefined) {
+      const parent = this.#family(from);
+      if (parent === null || parent.revokedAt !== null || now >= parent.idleExpiresAt) return { outcome: "ended" };
+      this.ctx.storage.kv.put(PARENT + sessionId, from);
+    }
     let family = this.#family(sessionId);
     if (family === null) {
       family = startFamily(request.secretHash, lifetimes, now);
       this.#makeRoom(request.maxSessions, now);
       this.#insert(request, family);
+      this.#keepParent(sessionId, family);
       this.#wakeForCleanup();
     }
     return { outcome: "opened", ...timeLeft(family, now) };
@@ -133,6 +143,7 @@ export class UserSessions extends DurableObject<unknown> {
         return { outcome: "reused", drainMs: this.#drainMs([sessionId], holder, now) };
       case "rotated":
         this.#save(sessionId, rotation.family, lifetimes);
+        this.#keepParent(sessionId, rotation.family);
         break;
       case "replayed":
         break;
@@ -151,13 +162,28 @@ export class UserSessions extends DurableObject<unknown> {
     return { live: true, role: account.role };
   }
 
-  /** Ends one session. Ending it again finds it, and waits for the same leases. */
+  /** As {@link lease}, for a session that has no refresh token and lives by being used. */
+  visit({ sessionId, lifetimes }: VisitSession, holder: Holder): LeaseReply {
+    const now = Date.now();
+    const family = this.#family(sessionId);
+    if (family === null) return { live: false, why: "unknown" };
+    if (family.revokedAt === null && now >= family.idleExpiresAt) return { live: false, why: "expired" };
+    const reply = this.lease(sessionId, holder);
+    const visited = reply.live ? visit(family, lifetimes, now) : null;
+    if (visited !== null) this.#save(sessionId, visited, lifetimes);
+    return reply;
+  }
+
+  /** Ends one session, and the one it took over from. Ending it again finds it, and waits for the same leases. */
   revoke(sessionId: string, holder: Holder): RevokeReply {
     const now = Date.now();
     const family = this.#family(sessionId);
     if (family === null) return { found: false, drainMs: 0 };
     this.#markRevoked(sessionId, family, now);
-    return { found: true, drainMs: this.#drainMs([sessionId], holder, now) };
+    const parent = this.#parent(sessionId);
+    if (parent !== null) this.#markRevoked(parent.sessionId, parent.family, now);
+    const ids = parent === null ? [sessionId] : [sessionId, parent.sessionId];
+    return { found: true, drainMs: this.#drainMs(ids, holder, now) };
   }
 
   /** Ends every session but `exceptSessionId`, if given. */
@@ -288,6 +314,22 @@ export class UserSessions extends DurableObject<unknown> {
     if (family.revokedAt !== null) return;
     const { revokedAt } = revoke(family, now);
     this.#sql.exec("UPDATE family SET revoked_at = ? WHERE session_id = ?", revokedAt, sessionId);
+  }
+
+  /** The session that another took over from. */
+  #parent(sessionId: string): { readonly sessionId: string; readonly family: Family } | null {
+    const parentId = this.ctx.storage.kv.get<string>(PARENT + sessionId);
+    const family = parentId === undefined ? null : this.#family(parentId);
+    return parentId === undefined || family === null ? null : { sessionId: parentId, family };
+  }
+
+  /** Keeps a session that lies dormant as long as the one that took over is used, for whoever goes back to it. */
+  #keepParent(sessionId: string, { idleExpiresAt }: Family): void {
+    const parent = this.#parent(sessionId);
+    if (parent === null) return;
+    const until = Math.min(Math.max(parent.family.idleExpiresAt, idleExpiresAt), parent.family.expiresAt);
+    const sql = "UPDATE family SET idle_expires_at = ?1, forgettable_at = ?1 WHERE session_id = ?2";
+    this.#sql.exec(sql, until, parent.sessionId);
   }
 
   /** Ends the sessions idle longest until one more fits, and forgets the revoked ones beyond what is kept. */

@@ -75,6 +75,17 @@ export function revoke(family: Family, now: number): Family {
   return family.revokedAt === null ? { ...family, revokedAt: now } : family;
 }
 
+/** By how much the end of an unused session is set too late, so that not every use need be noted. */
+const VISIT_SLACK_MS = 5 * 60_000;
+
+/** A session without refresh tokens after a use of it; null where the use need not be noted. Never ends it early. */
+export function visit(family: Family, { idleMs, maxMs }: Lifetimes, now: number): Family | null {
+  const expiresAt = family.createdAt + maxMs;
+  if (family.idleExpiresAt >= Math.min(now + idleMs, expiresAt)) return null;
+  const slackMs = Math.min(VISIT_SLACK_MS, Math.floor(idleMs / 10));
+  return { ...family, lastUsedAt: now, idleExpiresAt: Math.min(now + idleMs + slackMs, expiresAt) };
+}
+
 /** Decides on a presented token, and gives the family as it is afterwards wherever that differs. */
 export function rotate(family: Family, presented: Presented, lifetimes: Lifetimes, now: number): Rotation {
   if (family.secretHash !== presented.secretHash) return { outcome: "mismatch" };
