@@ -28,7 +28,7 @@ beforeEach(() => {
     return answer === undefined ? new Response("no such session", { status: 401 }) : Response.json(answer);
   };
   vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
-    const request = new Request(input as Request, init as RequestInit);
+    const request = new Request(input, init);
     asked.push(request);
     return application(request);
   });
@@ -94,7 +94,7 @@ describe("a session of the existing application", () => {
     const message = { method: "GET", url: VERIFY_URL, headers: Object.fromEntries(request?.headers ?? []) };
     const verified = await httpbis.verifyMessage(
       {
-        keyLookup: async () => ({ verify: createVerifier(key as never, "hmac-sha256") }),
+        keyLookup: async () => ({ verify: createVerifier(key, "hmac-sha256") }),
         requiredFields: ["@method", "@path", "@query", "cookie", "x-request-id"],
       },
       message,

@@ -53,6 +53,7 @@ describe("POST /api/login", () => {
       expect(cookie).toContain(attribute);
     }
     expect(response.headers.get("Cache-Control")).toBe("no-store");
+    expect(response.headers.get("Content-Type")).toBe("application/json; charset=utf-8");
     expect(response.headers.get("RateLimit-Policy")).toBe('"login";q=10;w=60');
   });
 

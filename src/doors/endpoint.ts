@@ -39,12 +39,16 @@ export function endpoint(app: App, path: string, handlers: { readonly [M in Meth
   app.all(path, (c) => render(c, fail({ code: "method_not_allowed", allow })));
 }
 
+const JSON_HEADERS = { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" };
+
 /** A JSON response that no cache keeps. */
 export function json(body: unknown, status = 200): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" },
-  });
+  return new Response(JSON.stringify(body), { status, headers: JSON_HEADERS });
+}
+
+/** The same, with the cookies that were set on the way. */
+export function jsonWithCookies(c: RequestContext, body: unknown): Response {
+  return c.body(JSON.stringify(body), 200, JSON_HEADERS);
 }
 
 /** 204, which no cache keeps either. */

@@ -22,7 +22,16 @@ import type { AccessTokens } from "../tokens/access-token.ts";
 import { bodies } from "./auth.ts";
 import { deviceOf } from "./client.ts";
 import { isTrustedSource } from "./credentials.ts";
-import { type App, endpoint, type Handler, json, noContent, render, type RequestContext } from "./endpoint.ts";
+import {
+  type App,
+  endpoint,
+  type Handler,
+  json,
+  jsonWithCookies,
+  noContent,
+  render,
+  type RequestContext,
+} from "./endpoint.ts";
 import { addressOf, createPasswordGuard } from "./password-guard.ts";
 import { createPasswordLogin } from "./password-login.ts";
 import { type SessionGuard, sessionCookie } from "./session-guard.ts";
@@ -75,7 +84,7 @@ export function legacyDoor(app: App, guard: SessionGuard, dependencies: LegacyDe
     if (!opened.ok) return opened;
     const account = opened.value;
     c.set("isUpgradable", await transition.givesTokens(account));
-    return ok(c.json({ user_id: account.id, role: account.role }, 200, { "Cache-Control": "no-store" }));
+    return ok(jsonWithCookies(c, { user_id: account.id, role: account.role }));
   };
 
   /** Without a session there is nothing to end, and that is no error: old clients log out twice. */

@@ -13,7 +13,7 @@ import { setNotices } from "../transition/sunset.ts";
 import type { Transition } from "../transition/transition.ts";
 import { deviceOf } from "./client.ts";
 import type { Caller } from "./credentials.ts";
-import type { RequestContext } from "./endpoint.ts";
+import { jsonWithCookies, type RequestContext } from "./endpoint.ts";
 
 const SESSION_COOKIE = "session_id";
 /** Lax, as the cookies were that this replaces: links from elsewhere find their user logged in. */
@@ -114,7 +114,7 @@ export function createSessionGuard(transition: Transition, sessions: Sessions, r
       const cookie = await open(c, account);
       if (!cookie.ok || cookie.value === null) return cookie.ok ? ok(null) : cookie;
       const body = { token_type: "Session", expires_in: config.idleSeconds };
-      const response = c.json(body, 200, { "Cache-Control": "no-store" });
+      const response = jsonWithCookies(c, body);
       setNotices(response.headers, config, false);
       return ok(response);
     },

@@ -5,7 +5,7 @@ import { ok, type Result } from "../kit/result.ts";
 import type { IssuedSession } from "../sessions/client.ts";
 import type { AccessTokens } from "../tokens/access-token.ts";
 import { setRefreshCookie } from "./credentials.ts";
-import type { RequestContext } from "./endpoint.ts";
+import { jsonWithCookies, type RequestContext } from "./endpoint.ts";
 
 export type Delivery = "body" | "cookie";
 
@@ -21,18 +21,14 @@ export function createTokenResponse(tokens: AccessTokens): TokenResponse {
     if (!access.ok) return access;
     if (delivery === "cookie") setRefreshCookie(c, session.refreshToken, session.refreshExpiresInSeconds);
     return ok(
-      c.json(
-        {
-          access_token: access.value,
-          token_type: "Bearer",
-          expires_in: session.accessExpiresInSeconds,
-          refresh_token: delivery === "body" ? session.refreshToken : undefined,
-          refresh_expires_in: session.refreshExpiresInSeconds,
-          session_id: session.sessionId,
-        },
-        200,
-        { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" },
-      ),
+      jsonWithCookies(c, {
+        access_token: access.value,
+        token_type: "Bearer",
+        expires_in: session.accessExpiresInSeconds,
+        refresh_token: delivery === "body" ? session.refreshToken : undefined,
+        refresh_expires_in: session.refreshExpiresInSeconds,
+        session_id: session.sessionId,
+      }),
     );
   };
 }

@@ -51,8 +51,9 @@ export function share<T>(work: Promise<T>, runtime: Runtime): Shared<T> {
 export function singleFlight<T>(runtime: Runtime, task: () => Promise<T>): () => Promise<T> {
   let running: Shared<T> | undefined;
   return async () => {
-    const joined = running?.result === undefined ? await running?.wait() : undefined;
-    if (joined !== undefined && joined !== null) return joined;
+    // Asked without a pause in between: two that find nobody at work would both begin.
+    const joined = running === undefined ? null : await running.wait();
+    if (joined !== null) return joined;
     const work = task();
     const flight = share(work, runtime);
     running = flight;

@@ -134,11 +134,10 @@ export function createExistingSessions(sources: ExistingSources, leaseMs: number
       const entry = { until: runtime.now() + leaseMs - MARGIN_MS, found };
       known.set(cookie, entry);
       // Kept alive for those who share it, and asked again by the next one if it came to nothing.
-      runtime.waitUntil(
-        found.then((result) => {
-          if (!result.ok) entry.until = 0;
-        }),
-      );
+      const settle = async (): Promise<void> => {
+        if (!(await found).ok) entry.until = 0;
+      };
+      runtime.waitUntil(settle());
       return found;
     },
   };
