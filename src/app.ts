@@ -10,6 +10,8 @@ import type { App, AppEnv } from "./doors/endpoint.ts";
 import { gatewayDoor } from "./doors/gateway.ts";
 import { legacyDoor } from "./doors/legacy.ts";
 import { manners } from "./doors/manners.ts";
+import { createPasswordGuard } from "./doors/password-guard.ts";
+import { createRecorder } from "./doors/record.ts";
 import { createSessionGuard } from "./doors/session-guard.ts";
 import { createVisitorGateway } from "./doors/visitor-gateway.ts";
 import { wellKnownDoor } from "./doors/well-known.ts";
@@ -18,9 +20,11 @@ import { problem } from "./kit/problem.ts";
 import type { Services } from "./services.ts";
 
 export function createApp(services: Services): App {
-  const { config, tokens, sessions, transition, runtime } = services;
+  const { config, accounts, tokens, sessions, limits, transition, audit, runtime } = services;
+  const record = createRecorder(audit);
   const guard = createBearerGuard(tokens, sessions);
-  const sessionGuard = transition && createSessionGuard(transition, sessions, runtime);
+  const passwords = createPasswordGuard(accounts, limits, record);
+  const sessionGuard = transition && createSessionGuard(transition, sessions, record, runtime);
   const app = new Hono<AppEnv>();
 
   app.onError((error, c) => {
@@ -32,9 +36,9 @@ export function createApp(services: Services): App {
   app.use(cors(config.corsOrigins));
 
   wellKnownDoor(app, services);
-  authDoor(app, { ...services, guard, sessionGuard });
-  if (sessionGuard !== null) legacyDoor(app, sessionGuard, services);
-  adminDoor(app, { ...services, guard });
+  authDoor(app, { ...services, guard, passwords, sessionGuard, record });
+  if (sessionGuard !== null) legacyDoor(app, sessionGuard, { ...services, passwords });
+  adminDoor(app, { ...services, guard, record });
   gatewayDoor(app, { ...services, guard, visitors: sessionGuard && createVisitorGateway(sessionGuard, config) });
 
   return app;

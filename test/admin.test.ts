@@ -248,6 +248,50 @@ describe("/admin/users/{id}/sessions", () => {
 });
 
 describe("the audit trail", () => {
+  test("holds what users do with their sessions, by whom and from where, and never a secret", async () => {
+    const user = await createUser();
+    const strict = new Edge({ REFRESH_RACE_SECONDS: "0" });
+    await strict.login(user.username, "not the right password");
+    await strict.login(`nobody-${user.username}`, "not the right password");
+    const stolen = await (await strict.login(user.username)).json<TokenResponse>();
+    await strict.refresh(stolen.refresh_token);
+    await strict.refresh(stolen.refresh_token);
+    const mine = await (await strict.login(user.username)).json<TokenResponse>();
+    const other = await (await strict.login(user.username)).json<TokenResponse>();
+    const bearerOf = (tokens: TokenResponse) => ({ bearer: tokens.access_token });
+    await strict.fetch(`/auth/sessions/${other.session_id}`, { method: "DELETE", ...bearerOf(mine) });
+    const NEW = "another sentence altogether";
+    await strict.fetch("/auth/password", {
+      json: { current_password: PASSWORD, new_password: NEW },
+      ...bearerOf(mine),
+    });
+    await strict.fetch("/auth/logout/all", { method: "POST", ...bearerOf(mine) });
+    const last = await (await strict.login(user.username, NEW)).json<TokenResponse>();
+    await strict.logout(last.access_token);
+
+    const expected = [
+      "logout",
+      "login.succeeded",
+      "logout.all",
+      "password.changed",
+      "session.ended",
+      "login.succeeded",
+      "login.succeeded",
+      "refresh.reused",
+      "login.succeeded",
+      "login.failed",
+    ];
+    await vi.waitFor(async () => expect(await audited(`user=${user.id}`)).toHaveLength(expected.length));
+    const events = await audited(`user=${user.id}`);
+    expect(events.map((event) => event.event)).toEqual(expected);
+    expect(events.at(-1)?.detail).toEqual({ reason: "wrong_password" });
+    const unknown = (await audited("event=login.failed")).filter((event) => event.user_id === null);
+    expect(unknown[0]?.detail).toEqual({ reason: "unknown_user" });
+    const all = JSON.stringify((await env.DB.prepare("SELECT * FROM audit_events").all()).results);
+    for (const secret of [PASSWORD, NEW, stolen.refresh_token, last.access_token]) expect(all).not.toContain(secret);
+    expect(all).toContain("::/64");
+  });
+
   test("reads newest first, by page, user, event and time", async () => {
     const user = await createUser();
     for (const role of ["a", "b", "c"]) await call(`/admin/users/${user.id}`, { method: "PATCH", json: { role } });

@@ -2,6 +2,7 @@
 import { createVerifier, httpbis } from "http-message-signatures";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { UserSessions } from "../src/sessions/object.ts";
 import { createUser, Edge, loggedIn, type Overrides, problemOf, type RequestOptions } from "./support.ts";
 
 const VERIFY_URL = "https://app.example/internal/session?v=1";
@@ -184,6 +185,25 @@ describe("a session of the existing application", () => {
     expect(JSON.stringify(logged.mock.calls)).not.toContain(cookie);
     await call(at, cookie);
     expect(asked).toHaveLength(2);
+  });
+
+  test("is not accepted before its user's object knows it", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const user = await createUser();
+    const away = (): never => {
+      throw new Error("away");
+    };
+    const USER_SESSIONS = {
+      getByName: (name: string) => {
+        const stub = env.USER_SESSIONS.getByName(name);
+        return { visit: (...message: Parameters<UserSessions["visit"]>) => stub.visit(...message), open: away };
+      },
+    };
+    expect((await call(edgeWith({ USER_SESSIONS }), session({ user_id: user.id }))).status).toBe(503);
+    const DB = { prepare: away, withSession: () => env.DB.withSession("first-primary") };
+    expect((await call(edgeWith({ DB }), session({ user_id: user.id }))).status).toBe(503);
+    const unreadable = edgeWith({ DB: { withSession: away } });
+    expect((await call(unreadable, session({ user_id: user.id }))).status).toBe(503);
   });
 
   test("keeps its cookie on the way to the application and back, which makes sessions of that name itself", async () => {

@@ -1,6 +1,7 @@
 // The way out of cookie sessions, as its clients see it.
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { UserSessions } from "../src/sessions/object.ts";
 import {
   cookieOf,
   counting,
@@ -113,6 +114,10 @@ describe("a session cookie at the gateway", () => {
     });
     expect(response.headers.has("Deprecation")).toBe(false);
     expect(await codeOf(await withCookie(edge, cookie, "/api/users", { bearer: "a.b.c" }))).toBe("invalid_token");
+    const two = { headers: { Authorization: "Basic eDp5, Bearer a.b.c" } };
+    expect(await codeOf(await withCookie(edge, cookie, "/api/users", two))).toBe("invalid_request");
+    const basic = { headers: { Authorization: "Basic eDp5" } };
+    expect((await withCookie(edge, cookie, "/api/users", basic)).status).toBe(200);
   });
 
   test("acts from the same origin only, where something may change", async () => {
@@ -180,6 +185,71 @@ describe("a session cookie at the gateway", () => {
       expect((await withCookie(away, cookie, "/api/logout", { method: "POST" })).status).toBe(503);
       expect((await exchange(away, cookie)).status).toBe(503);
     }
+  });
+});
+
+describe("when a write fails", () => {
+  const away = (): never => {
+    throw new Error("away");
+  };
+  /** Reads pass, writes do not. */
+  const readOnly = () => edgeWith({ DB: { prepare: away, withSession: () => env.DB.withSession("first-primary") } });
+  type Methods = Partial<Pick<UserSessions, "open" | "visit" | "revoke">>;
+  /** The user's objects, with some methods replaced. */
+  const objects = (replaced: (stub: DurableObjectStub<UserSessions>) => { [M in keyof Methods]: unknown }) => ({
+    getByName(name: string) {
+      const stub = env.USER_SESSIONS.getByName(name);
+      const methods = {
+        open: (request: Parameters<UserSessions["open"]>[0]) => stub.open(request),
+        visit: (...message: Parameters<UserSessions["visit"]>) => stub.visit(...message),
+        revoke: (...message: Parameters<UserSessions["revoke"]>) => stub.revoke(...message),
+      };
+      return { ...methods, ...replaced(stub) };
+    },
+  });
+  const objectsWithout = (method: "open" | "revoke") =>
+    edgeWith({ USER_SESSIONS: objects(() => ({ [method]: away })) });
+
+  test("no login, logout or exchange claims to have happened", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const { username, cookie } = await onSession();
+    const login = { json: { username, password: PASSWORD } };
+    const post = { method: "POST" };
+    const { tokens } = await loggedIn(edge);
+    const responses = [
+      await readOnly().fetch("/api/login", login),
+      await objectsWithout("open").fetch("/api/login", login),
+      await edgeWith({ JWT_ROLLOUT_PERCENT: "0", USER_SESSIONS: { getByName: away } }).login(username),
+      await exchange(readOnly(), cookie),
+      await exchange(objectsWithout("open"), cookie),
+      await withCookie(objectsWithout("revoke"), cookie, "/api/logout", post),
+      await withCookie(readOnly(), cookie, "/auth/logout", { ...post, bearer: tokens.access_token }),
+    ];
+    expect(responses.map(({ status }) => status)).toEqual(Array(responses.length).fill(503));
+    expect(responses.flatMap(({ headers }) => headers.getSetCookie())).toEqual([]);
+  });
+
+  test("is one thing, a change of the account in the middle of a login another: the login starts over", async () => {
+    const { id, username } = await createUser();
+    const holder = { isolate: "the admin's edge", leaseMs: 0 };
+    const account = { role: "editor", status: "active", revision: 2 } as const;
+    const racing = (overrides: Overrides = {}) =>
+      edgeWith({
+        ...overrides,
+        USER_SESSIONS: objects((stub) => ({
+          open: async (request: Parameters<UserSessions["open"]>[0]) => {
+            await env.DB.prepare("UPDATE users SET role = 'editor', revision = 2 WHERE id = ?").bind(id).run();
+            await stub.noteAccount(account, holder);
+            return stub.open(request);
+          },
+        })),
+      });
+    const login = await racing({ JWT_ROLLOUT_PERCENT: "0" }).login(username);
+    expect(await login.json()).toMatchObject({ token_type: "Session" });
+    const old = await racing().fetch("/api/login", { json: { username, password: PASSWORD } });
+    expect(await old.json()).toEqual({ user_id: id, role: "editor" });
+    const never = edgeWith({ USER_SESSIONS: objects(() => ({ open: async () => ({ outcome: "stale" }) })) });
+    expect((await never.fetch("/api/login", { json: { username, password: PASSWORD } })).status).toBe(503);
   });
 });
 

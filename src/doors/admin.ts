@@ -4,7 +4,6 @@
  */
 import * as z from "zod/mini";
 import type { AccountChange, Directory, DirectoryEntry } from "../accounts/directory.ts";
-import type { AuditEvent } from "../audit/events.ts";
 import type { AuditTrail } from "../audit/trail.ts";
 import { readJson } from "../kit/body.ts";
 import type { Config } from "../kit/config.ts";
@@ -17,6 +16,7 @@ import type { KeyRotation, KeyView } from "../tokens/key-rotation.ts";
 import { newPassword, passwordText, sessionJson, usernameText } from "./bodies.ts";
 import type { BearerGuard, Caller } from "./credentials.ts";
 import { type App, endpoint, type Handler, json, noContent, type RequestContext } from "./endpoint.ts";
+import type { Recorder } from "./record.ts";
 
 const ADMIN_ROLE = "admin";
 const PAGE_DEFAULT = 50;
@@ -43,6 +43,7 @@ export interface AdminDependencies {
   readonly audit: AuditTrail;
   readonly limits: Limits;
   readonly guard: BearerGuard;
+  readonly record: Recorder;
 }
 
 const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
@@ -80,11 +81,9 @@ function pageOf(c: RequestContext): Result<{ limit: number; cursor: string | nul
 type AdminHandler = (c: RequestContext, actor: Caller) => Promise<Result<Response>>;
 
 export function adminDoor(app: App, dependencies: AdminDependencies): void {
-  const { config, directory, sessions, keyRotation, audit, limits, guard } = dependencies;
+  const { config, directory, sessions, keyRotation, audit, limits, guard, record } = dependencies;
 
   const addressOf = (c: RequestContext): string => addressPrefix(c.req.header("CF-Connecting-IP") ?? null);
-  const record = (c: RequestContext, event: AuditEvent): void =>
-    audit.record(event, { requestId: c.var.requestId, address: addressOf(c) });
 
   /** Refused callers are counted by address; an admin, who has shown a credential, may call as often as need be. */
   const asAdmin =

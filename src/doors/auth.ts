@@ -4,47 +4,36 @@
  */
 import * as z from "zod/mini";
 import type { Account, Accounts } from "../accounts/accounts.ts";
-import { checkPassword } from "../accounts/password-policy.ts";
-import { isUsername, USERNAME_MAX_CHARACTERS } from "../accounts/username.ts";
 import { readJson } from "../kit/body.ts";
 import type { Config, Limit } from "../kit/config.ts";
-import { isUuid, utf8 } from "../kit/encoding.ts";
+import { isUuid } from "../kit/encoding.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Limits } from "../limits/client.ts";
 import type { SessionRef, Sessions } from "../sessions/client.ts";
 import type { AccessTokens } from "../tokens/access-token.ts";
 import { type BearerGuard, bearerToken, clearRefreshCookie, isTrustedSource, refreshCookie } from "./credentials.ts";
+import { newPassword, passwordText, sessionJson, usernameText } from "./bodies.ts";
 import { deviceOf } from "./client.ts";
 import { type App, endpoint, type Handler, json, noContent, type RequestContext } from "./endpoint.ts";
-import { addressOf, createPasswordGuard } from "./password-guard.ts";
+import { addressOf, type PasswordGuard } from "./password-guard.ts";
 import { createPasswordLogin } from "./password-login.ts";
 import { type SessionGuard, sessionCookie } from "./session-guard.ts";
+import type { Recorder } from "./record.ts";
 import { createTokenResponse, type Delivery } from "./token-response.ts";
 
-const PASSWORD_MAX_BYTES = 1024;
-
-const password = z.string({ error: "must be a string" }).check(
-  z.minLength(1, { error: "must not be empty" }),
-  z.refine((text) => text.isWellFormed() && utf8(text).byteLength <= PASSWORD_MAX_BYTES, {
-    error: `must be valid Unicode of at most ${PASSWORD_MAX_BYTES} bytes`,
-  }),
-);
-const username = z
-  .string({ error: "must be a string" })
-  .check(z.refine(isUsername, { error: `must be 1 to ${USERNAME_MAX_CHARACTERS} visible characters` }));
 const refreshToken = z.string({ error: "must be a string" }).check(z.minLength(1, { error: "must not be empty" }));
 
 /** The bodies the endpoints take. */
 export const bodies = {
   login: z.object({
-    username,
-    password,
+    username: usernameText,
+    password: passwordText,
     delivery: z._default(z.enum(["body", "cookie"], { error: "must be body or cookie" }), "body"),
   }),
   refresh: z.object({ refresh_token: refreshToken }),
   logout: z.object({ refresh_token: z.optional(refreshToken) }),
-  password: z.object({ current_password: password, new_password: password }),
-  register: z.object({ username, password }),
+  password: z.object({ current_password: passwordText, new_password: passwordText }),
+  register: z.object({ username: usernameText, password: passwordText }),
 };
 
 /** A refresh token and the way it came, which is the way its successor goes. */
@@ -60,6 +49,8 @@ export interface AuthDependencies {
   readonly sessions: Sessions;
   readonly limits: Limits;
   readonly guard: BearerGuard;
+  readonly passwords: PasswordGuard;
+  readonly record: Recorder;
   /** Null: there are no cookie sessions. */
   readonly sessionGuard: SessionGuard | null;
 }
@@ -77,8 +68,7 @@ function hasBody(c: RequestContext): boolean {
 }
 
 export function authDoor(app: App, dependencies: AuthDependencies): void {
-  const { config, accounts, tokens, sessions, limits, guard, sessionGuard } = dependencies;
-  const passwords = createPasswordGuard(accounts, limits);
+  const { config, accounts, tokens, sessions, limits, guard, passwords, sessionGuard, record } = dependencies;
   const passwordLogin = createPasswordLogin(config, accounts, passwords);
   const tokenResponse = createTokenResponse(tokens);
 
@@ -118,6 +108,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
       const session = await sessions.open(account, deviceOf(c));
       if (!session.ok || session.value === null) return session.ok ? ok(null) : session;
       sessionGuard?.transition.figures.count("login", "jwt", c.req.header("User-Agent"));
+      record(c, { event: "login.succeeded", userId: account.id, sessionId: session.value.sessionId });
       return tokenResponse(c, session.value, delivery);
     });
   };
@@ -129,7 +120,12 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     if (!shown.ok) return shown;
     if (shown.value === null) return fail({ code: "missing_token" });
     const session = await sessions.refresh(shown.value.token, key.value);
-    if (!session.ok) return session;
+    if (!session.ok) {
+      const family =
+        session.failure.code === "refresh_token_reused" ? await sessions.identify(shown.value.token) : null;
+      if (family !== null) record(c, { event: "refresh.reused", ...family });
+      return session;
+    }
     c.header("Postern-Refresh", session.value.outcome);
     return tokenResponse(c, session.value, shown.value.delivery);
   };
@@ -152,6 +148,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     for (const ref of refs) {
       const ended = await sessions.end(ref);
       if (!ended.ok) return ended;
+      record(c, { event: "logout", userId: ref.userId, sessionId: ref.sessionId });
     }
     // A session cookie beside it would leave the browser logged in.
     const cookie = sessionCookie(c.req.raw);
@@ -168,6 +165,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     if (!caller.ok) return caller;
     const ended = await sessions.endAll(caller.value.userId);
     if (!ended.ok) return ended;
+    record(c, { event: "logout.all", userId: caller.value.userId });
     clearRefreshCookie(c);
     return ok(c.body(null, 204, { "Cache-Control": "no-store" }));
   };
@@ -179,15 +177,9 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     if (!listed.ok) return listed;
     return ok(
       json({
-        sessions: listed.value.map((session) => ({
-          id: session.id,
-          created_at: new Date(session.createdAt).toISOString(),
-          last_used_at: new Date(session.lastUsedAt).toISOString(),
-          expires_at: new Date(session.expiresAt).toISOString(),
-          user_agent: session.userAgent,
-          address: session.address,
-          current: session.id === caller.value.sessionId,
-        })),
+        sessions: listed.value.map((session) =>
+          Object.assign(sessionJson(session), { current: session.id === caller.value.sessionId }),
+        ),
       }),
     );
   };
@@ -197,9 +189,12 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     if (!caller.ok) return caller;
     const sessionId = c.req.param("id") ?? "";
     if (!isUuid(sessionId)) return fail({ code: "not_found" });
-    const ended = await sessions.end({ userId: caller.value.userId, sessionId });
+    const { userId } = caller.value;
+    const ended = await sessions.end({ userId, sessionId });
     if (!ended.ok) return ended;
-    return ended.value ? ok(noContent()) : fail({ code: "not_found" });
+    if (!ended.value) return fail({ code: "not_found" });
+    record(c, { event: "session.ended", userId, sessionId });
+    return ok(noContent());
   };
 
   const me: Handler = async (c) => {
@@ -210,15 +205,6 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     if (found.value === null) return fail({ code: "token_revoked" });
     const { userId, role } = caller.value;
     return ok(json({ user_id: userId, username: found.value.account.username, role }));
-  };
-
-  const refuseWeak = (candidate: string, forUsername: string): Result<void> => {
-    const reason = checkPassword(candidate, {
-      minLength: config.passwordMinLength,
-      username: forUsername,
-      issuerHost: new URL(config.issuer).hostname,
-    });
-    return reason === null ? ok(undefined) : fail({ code: "weak_password", reason });
   };
 
   const changePassword: Handler = async (c) => {
@@ -232,7 +218,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     if (found.value === null) return fail({ code: "invalid_credentials" });
     const account = await passwords.confirm(c, found.value, body.value.current_password);
     if (!account.ok) return account;
-    const strong = refuseWeak(body.value.new_password, account.value.username);
+    const strong = newPassword(body.value.new_password, account.value.username, config);
     if (!strong.ok) return strong;
     const revision = await accounts.changePassword(found.value, body.value.new_password);
     if (!revision.ok) return revision;
@@ -243,17 +229,21 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     const noted = await sessions.noteAccount(userId, changed);
     if (!noted.ok) return noted;
     const ended = await sessions.endAll(userId, sessionId);
-    return ended.ok ? ok(noContent()) : ended;
+    if (!ended.ok) return ended;
+    record(c, { event: "password.changed", userId });
+    return ok(noContent());
   };
 
   const register: Handler = async (c) => {
     if (!config.registrationOpen) return fail({ code: "registration_closed" });
     const body = await readJson(c.req.raw, bodies.register);
     if (!body.ok) return body;
-    const strong = refuseWeak(body.value.password, body.value.username);
+    const strong = newPassword(body.value.password, body.value.username, config);
     if (!strong.ok) return strong;
     const created = await accounts.create(body.value.username, body.value.password);
-    return created.ok ? ok(json({ user_id: created.value.id }, 201)) : created;
+    if (!created.ok) return created;
+    record(c, { event: "user.registered", userId: created.value.id });
+    return ok(json({ user_id: created.value.id }, 201));
   };
 
   endpoint(app, "/auth/login", { POST: login });

@@ -32,7 +32,7 @@ import {
   render,
   type RequestContext,
 } from "./endpoint.ts";
-import { addressOf, createPasswordGuard } from "./password-guard.ts";
+import { addressOf, type PasswordGuard } from "./password-guard.ts";
 import { createPasswordLogin } from "./password-login.ts";
 import { type SessionGuard, sessionCookie } from "./session-guard.ts";
 import { createTokenResponse } from "./token-response.ts";
@@ -48,12 +48,13 @@ export interface LegacyDependencies {
   readonly tokens: AccessTokens;
   readonly sessions: Sessions;
   readonly limits: Limits;
+  readonly passwords: PasswordGuard;
 }
 
 export function legacyDoor(app: App, guard: SessionGuard, dependencies: LegacyDependencies): void {
-  const { config, accounts, sessions, limits } = dependencies;
+  const { config, accounts, sessions, limits, passwords } = dependencies;
   const { transition } = guard;
-  const passwordLogin = createPasswordLogin(config, accounts, createPasswordGuard(accounts, limits));
+  const passwordLogin = createPasswordLogin(config, accounts, passwords);
   const tokenResponse = createTokenResponse(dependencies.tokens);
 
   /** Everything about sessions says how long there will be any. */

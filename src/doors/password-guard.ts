@@ -3,12 +3,14 @@
  * and both together, whatever endpoint it comes by, and refunded if it was right. Names that do not exist count alike.
  */
 import type { Account, Accounts, Credentials } from "../accounts/accounts.ts";
+import type { LoginFault } from "../audit/events.ts";
 import { usernameKey } from "../accounts/username.ts";
 import type { Limit } from "../kit/config.ts";
 import type { Result } from "../kit/result.ts";
 import { addressPrefix } from "../limits/address.ts";
 import { type Attempt, type Limits, tighter } from "../limits/client.ts";
 import type { RequestContext } from "./endpoint.ts";
+import type { Recorder } from "./record.ts";
 
 /** A guess by somebody who is not logged in. */
 export interface Guess {
@@ -31,7 +33,15 @@ export function addressOf(c: RequestContext): string {
   return addressPrefix(c.req.header("CF-Connecting-IP") ?? null);
 }
 
-export function createPasswordGuard(accounts: Accounts, limits: Limits): PasswordGuard {
+/** Why a check failed, for the audit trail; null when it did not, or for a reason that is not the guesser's. */
+function faultOf(account: Result<Account>, found: Credentials | null): LoginFault | null {
+  if (account.ok) return null;
+  if (account.failure.code === "account_disabled") return "account_disabled";
+  if (account.failure.code !== "invalid_credentials") return null;
+  return found === null ? "unknown_user" : "wrong_password";
+}
+
+export function createPasswordGuard(accounts: Accounts, limits: Limits, record: Recorder): PasswordGuard {
   /** Passes a refusal on, so that the response shows the limit that refused. */
   const refuse = <T extends Result<unknown>>(c: RequestContext, refused: T): T => {
     if (!refused.ok && "limit" in refused.failure) c.set("limit", refused.failure.limit);
@@ -48,6 +58,8 @@ export function createPasswordGuard(accounts: Accounts, limits: Limits): Passwor
     if (account.ok || account.failure.code === "account_disabled") attempt.succeeded();
     else if (account.failure.code !== "invalid_credentials") attempt.withdraw();
     else c.set("limit", c.var.limit === undefined ? attempt.limit : tighter(c.var.limit, attempt.limit));
+    const fault = faultOf(account, found);
+    if (fault !== null) record(c, { event: "login.failed", userId: found?.account.id ?? null, reason: fault });
     return account;
   };
 
@@ -66,7 +78,13 @@ export function createPasswordGuard(accounts: Accounts, limits: Limits): Passwor
       if (room.ok) c.set("limit", room.value);
       if (attempt.ok && !(room.ok && found.ok)) attempt.value.withdraw();
       if (!room.ok) return refuse(c, room);
-      if (!attempt.ok) return refuse(c, attempt);
+      if (!attempt.ok) {
+        const userId = found.ok ? (found.value?.account.id ?? null) : null;
+        if (attempt.failure.code === "too_many_attempts") {
+          record(c, { event: "login.failed", userId, reason: "too_many_attempts" });
+        }
+        return refuse(c, attempt);
+      }
       return found.ok ? check(c, attempt.value, found.value, password) : found;
     },
 

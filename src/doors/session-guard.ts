@@ -48,7 +48,12 @@ export function sessionCookie(request: Request): string | null {
   return cookie?.trim() || null;
 }
 
-export function createSessionGuard(transition: Transition, sessions: Sessions, runtime: Runtime): SessionGuard {
+export function createSessionGuard(
+  transition: Transition,
+  sessions: Sessions,
+  record: Recorder,
+  runtime: Runtime,
+): SessionGuard {
   const { config, legacy, existing, isOver, givesTokens } = transition;
   const maxMs = config.maxSeconds * 1000;
   const own = { idleMs: config.idleSeconds * 1000, maxMs };
@@ -99,6 +104,7 @@ export function createSessionGuard(transition: Transition, sessions: Sessions, r
     const cookie = await legacy.create(account.id, sessionId);
     if (!cookie.ok) return cookie;
     transition.figures.count("login", "session", c.req.header("User-Agent"));
+    record(c, { event: "login.succeeded", userId: account.id, sessionId });
     setCookie(c, SESSION_COOKIE, cookie.value, { ...ATTRIBUTES, maxAge: config.maxSeconds });
     return cookie;
   };
@@ -128,6 +134,7 @@ export function createSessionGuard(transition: Transition, sessions: Sessions, r
         if (!ended.ok) return ended;
         const removed = await legacy.remove(visitor.value.sessionId);
         if (!removed.ok) return removed;
+        record(c, { event: "logout", userId: visitor.value.userId, sessionId: visitor.value.sessionId });
       }
       deleteCookie(c, SESSION_COOKIE, ATTRIBUTES);
       return ok(undefined);

@@ -16,7 +16,7 @@ import { type SessionGuard, sessionCookie, type Visitor } from "./session-guard.
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 export interface VisitorGateway {
-  /** The session cookie of a request that shows no token; a token goes first. */
+  /** The session cookie of a request that shows no token; a token goes first, and so does the fault of showing two. */
   cookie(request: Request): string | null;
   /** Answers a request on a matched route; on a public one nobody is asked who they are, but for the banner. */
   serve(c: RequestContext, cookie: string, isPublic: boolean, forward: Forward): Promise<Response>;
@@ -64,7 +64,7 @@ export function createVisitorGateway(guard: SessionGuard, { corsOrigins }: Confi
 
   return {
     cookie: (request) =>
-      /^Bearer +./i.test(request.headers.get("Authorization") ?? "") ? null : sessionCookie(request),
+      /^Bearer +.|,/i.test(request.headers.get("Authorization") ?? "") ? null : sessionCookie(request),
 
     async serve(c, cookie, isPublic, forward) {
       const takes = takesBanner(c);
