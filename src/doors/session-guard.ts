@@ -14,6 +14,7 @@ import type { Transition } from "../transition/transition.ts";
 import { deviceOf } from "./client.ts";
 import type { Caller } from "./credentials.ts";
 import { jsonWithCookies, type RequestContext } from "./endpoint.ts";
+import type { Recorder } from "./record.ts";
 
 const SESSION_COOKIE = "session_id";
 /** Lax, as the cookies were that this replaces: links from elsewhere find their user logged in. */
