@@ -45,6 +45,8 @@ const workerd = async () => ({
     include: ["test/**/*.test.ts"],
     exclude: ["test/node/**"],
     setupFiles: ["test/setup.ts"],
+    // Generous, so that a slow machine fails nothing.
+    testTimeout: 60_000,
   },
 });
 

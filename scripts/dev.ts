@@ -12,6 +12,9 @@ import { configurationArguments, ensureSecrets, quietEnvironment } from "./dev/e
 import { type DevFlags, readFlags } from "./dev/flags.ts";
 import { stopSignal } from "./dev/stop.ts";
 
+/** How far ahead the demo's sunset is. */
+const DEMO_SUNSET_MS = 90 * 86_400_000;
+
 const ROOT = resolve(import.meta.dirname, "..");
 
 /** The port to serve on: `port` if nobody has it, a free one for 0. */
@@ -44,6 +47,7 @@ async function wranglerArguments(flags: DevFlags, port: number, url: string, per
     persistTo,
     "--show-interactive-dev-session=false",
     ...(flags.variables.has("ISSUER") ? [] : ["--var", `ISSUER:${url}`]),
+    ...(["SESSION_AUTH", "SESSION_SUNSET"].some((name) => flags.variables.has(name)) ? [] : demoTransition()),
     ...flags.rest,
   ];
 }

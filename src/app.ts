@@ -3,6 +3,8 @@
  */
 import { Hono } from "hono/tiny";
 import { adminDoor } from "./doors/admin.ts";
+import { createAsAdmin } from "./doors/admin-guard.ts";
+import { adminTransitionDoor } from "./doors/admin-transition.ts";
 import { authDoor } from "./doors/auth.ts";
 import { cors } from "./doors/cors.ts";
 import { createBearerGuard } from "./doors/credentials.ts";
@@ -38,7 +40,9 @@ export function createApp(services: Services): App {
   wellKnownDoor(app, services);
   authDoor(app, { ...services, guard, passwords, sessionGuard, record });
   if (sessionGuard !== null) legacyDoor(app, sessionGuard, { ...services, passwords });
-  adminDoor(app, { ...services, guard, record });
+  const asAdmin = createAsAdmin(guard, limits, config.limits.auth);
+  adminDoor(app, { ...services, asAdmin, record });
+  adminTransitionDoor(app, asAdmin, transition);
   gatewayDoor(app, { ...services, guard, visitors: sessionGuard && createVisitorGateway(sessionGuard, config) });
 
   return app;

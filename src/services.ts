@@ -220,6 +220,7 @@ export function createServices(config: Config, bindings: Bindings): Services {
     maintain: async () => {
       await keyRotation.maintain();
       await audit.prune();
+      await transition?.legacy.sweep();
     },
     checkDatabase: () => onDatabase(runtime, () => bindings.DB.prepare("SELECT 1 FROM users LIMIT 1").run()),
     routes: compileRoutes(config.routes),

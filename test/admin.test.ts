@@ -285,8 +285,8 @@ describe("the audit trail", () => {
     const events = await audited(`user=${user.id}`);
     expect(events.map((event) => event.event)).toEqual(expected);
     expect(events.at(-1)?.detail).toEqual({ reason: "wrong_password" });
-    const unknown = (await audited("event=login.failed")).filter((event) => event.user_id === null);
-    expect(unknown[0]?.detail).toEqual({ reason: "unknown_user" });
+    const unknown = (await audited("event=login.failed")).find((event) => event.user_id === null);
+    expect(unknown?.detail).toEqual({ reason: "unknown_user" });
     const all = JSON.stringify((await env.DB.prepare("SELECT * FROM audit_events").all()).results);
     for (const secret of [PASSWORD, NEW, stolen.refresh_token, last.access_token]) expect(all).not.toContain(secret);
     expect(all).toContain("::/64");

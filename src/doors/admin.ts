@@ -9,18 +9,12 @@ import { readJson } from "../kit/body.ts";
 import type { Config } from "../kit/config.ts";
 import { isUuid } from "../kit/encoding.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
-import { addressPrefix } from "../limits/address.ts";
-import type { Limits } from "../limits/client.ts";
 import type { Sessions } from "../sessions/client.ts";
 import type { KeyRotation, KeyView } from "../tokens/key-rotation.ts";
+import { type AdminHandler, type AsAdmin, invalidParameter, iso, pageOf } from "./admin-guard.ts";
 import { newPassword, passwordText, sessionJson, usernameText } from "./bodies.ts";
-import type { BearerGuard, Caller } from "./credentials.ts";
-import { type App, endpoint, type Handler, json, noContent, type RequestContext } from "./endpoint.ts";
+import { type App, endpoint, json, noContent, type RequestContext } from "./endpoint.ts";
 import type { Recorder } from "./record.ts";
-
-const ADMIN_ROLE = "admin";
-const PAGE_DEFAULT = 50;
-const PAGE_MAX = 200;
 
 const role = z
   .string({ error: "must be a string" })
@@ -41,12 +35,9 @@ export interface AdminDependencies {
   readonly sessions: Sessions;
   readonly keyRotation: KeyRotation;
   readonly audit: AuditTrail;
-  readonly limits: Limits;
-  readonly guard: BearerGuard;
+  readonly asAdmin: AsAdmin;
   readonly record: Recorder;
 }
-
-const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
 
 function userJson(user: DirectoryEntry) {
   const { id, username, createdAt, updatedAt } = user;
@@ -63,40 +54,8 @@ function keyJson(key: KeyView) {
   };
 }
 
-function invalidParameter(path: string, message: string) {
-  return fail({ code: "invalid_request", detail: "A parameter is not valid.", errors: [{ path, message }] });
-}
-
-/** The page a list is asked for: `limit` and `cursor`. */
-function pageOf(c: RequestContext): Result<{ limit: number; cursor: string | null }> {
-  const limit = Number(c.req.query("limit") ?? PAGE_DEFAULT);
-  const cursor = c.req.query("cursor") ?? null;
-  if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX) {
-    return invalidParameter("limit", `must be a whole number from 1 to ${PAGE_MAX}`);
-  }
-  if (cursor !== null && !isUuid(cursor)) return invalidParameter("cursor", "must be the next_cursor of a page");
-  return ok({ limit, cursor });
-}
-
-type AdminHandler = (c: RequestContext, actor: Caller) => Promise<Result<Response>>;
-
 export function adminDoor(app: App, dependencies: AdminDependencies): void {
-  const { config, directory, sessions, keyRotation, audit, limits, guard, record } = dependencies;
-
-  const addressOf = (c: RequestContext): string => addressPrefix(c.req.header("CF-Connecting-IP") ?? null);
-
-  /** Refused callers are counted by address; an admin, who has shown a credential, may call as often as need be. */
-  const asAdmin =
-    (handler: AdminHandler): Handler =>
-    async (c) => {
-      const caller = await guard.caller(c.req.raw);
-      if (!caller.ok) {
-        const room = await limits.take("admin", config.limits.auth, addressOf(c));
-        return room.ok ? caller : room;
-      }
-      if (caller.value.role !== ADMIN_ROLE) return fail({ code: "insufficient_role", roles: [ADMIN_ROLE] });
-      return handler(c, caller.value);
-    };
+  const { config, directory, sessions, keyRotation, audit, asAdmin, record } = dependencies;
 
   /** The user a path names. Fails with `not_found`. */
   const target = async (c: RequestContext): Promise<Result<DirectoryEntry>> => {
