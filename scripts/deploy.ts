@@ -13,7 +13,7 @@
 import { execFileSync } from "node:child_process";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { type Environment, faultsOf, readEnvironment, REQUIRED_SECRETS } from "./deploy/configuration.ts";
+import { type Environment, faultsOf, readEnvironment, REQUIRED_SECRETS, variableOf } from "./deploy/configuration.ts";
 import { proveDeployment } from "./deploy/proof.ts";
 import { printPlan, step, StepFailure, steps } from "./deploy/steps.ts";
 import { createWrangler, requireLogin, secretNames, type Wrangler } from "./deploy/wrangler.ts";
@@ -61,9 +61,10 @@ function checkConfiguration(environment: Environment): string {
       `Edit [env.${environment.name}] in wrangler.toml; docs/deploy.md explains it`,
     );
   }
-  const { vars, services } = environment.config;
-  const bound = services?.find(({ binding }) => binding === "ORIGIN")?.service;
-  return `${String(vars["ISSUER"])}, in front of ${bound === undefined ? String(vars["ORIGIN_URL"]) : `the Worker ${bound}`}`;
+  const { config } = environment;
+  const bound = config.services?.find(({ binding }) => binding === "ORIGIN")?.service;
+  const origin = bound === undefined ? variableOf(config, "ORIGIN_URL") : `the Worker ${bound}`;
+  return `${variableOf(config, "ISSUER")}, in front of ${origin}`;
 }
 
 function git(...args: string[]): string {
@@ -125,7 +126,8 @@ async function main(): Promise<boolean> {
   const isUsual = flags.config === resolve(ROOT, "wrangler.toml");
   const wrangler = createWrangler([...(isUsual ? [] : ["--config", flags.config]), "--env", flags.env]);
   const environment = await readEnvironment(flags.config, flags.env);
-  const { ISSUER: issuer, AUDIENCE: audience } = environment.config.vars as Record<string, string>;
+  const issuer = variableOf(environment.config, "ISSUER");
+  const audience = variableOf(environment.config, "AUDIENCE");
   let tag = "COMMIT";
 
   const local = [
@@ -137,7 +139,7 @@ async function main(): Promise<boolean> {
   if (flags.dryRun) {
     let ready = true;
     for (const [name, body] of local) ready = (await step(name, body)) && ready;
-    printRemaining(wrangler, { issuer: issuer ?? "", tag });
+    printRemaining(wrangler, { issuer, tag });
     console.log(
       ready ? "\nNothing was changed. It can be deployed." : "\nNothing was changed. It cannot be deployed yet.",
     );
@@ -149,15 +151,15 @@ async function main(): Promise<boolean> {
     ["login", () => requireLogin(wrangler)],
     ["secrets", () => checkSecrets(wrangler, flags.env)],
     ["migrations", async () => ((await wrangler.run(MIGRATE)).includes("No migrations to apply") ? "none" : "applied")],
-    ["deploy", async () => /Current Version ID: \S+/.exec(await wrangler.run(deployAs(tag)))?.[0] ?? ""],
+    ["deploy", async () => /^Uploaded[\s\S]*/m.exec(await wrangler.run(deployAs(tag)))?.[0] ?? ""],
   ]);
   if (!deployed) return false;
 
-  const url = flags.url ?? issuer ?? "";
+  const url = flags.url ?? issuer;
   console.log(`\nThe proof, at ${url}\n`);
   const { SMOKE_USERNAME: username, SMOKE_PASSWORD: password } = process.env;
   const credentials = username === undefined || password === undefined ? null : { username, password };
-  const proved = await proveDeployment({ url, issuer: issuer ?? "", audience: audience ?? "" }, credentials);
+  const proved = await proveDeployment({ url, issuer, audience }, credentials);
   if (!proved) console.log("\n✗ It is deployed and does not prove itself. Its log: " + wrangler.line(["tail"]));
   printWaysBack(wrangler);
   return proved;

@@ -31,6 +31,12 @@ async function claimPort({ host, port }: DevFlags): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : port;
 }
 
+/** Cookie sessions beside tokens, as in the middle of a transition, so that the demo shows the notices and the banner. */
+function demoTransition(): string[] {
+  const sunset = new Date(Date.now() + DEMO_SUNSET_MS).toISOString().slice(0, 10);
+  return ["--var", "SESSION_AUTH:on", "--var", `SESSION_SUNSET:${sunset}`];
+}
+
 /** The command line of wrangler, from its script on. */
 async function wranglerArguments(flags: DevFlags, port: number, url: string, persistTo: string): Promise<string[]> {
   return [

@@ -9,7 +9,7 @@ import { routePathFault } from "../../src/origin/route-policy.ts";
 /** The secrets without which Postern does not start. */
 export const REQUIRED_SECRETS = ["AUTH_SECRET", "ORIGIN_SECRET"] as const;
 
-const SECRETS: readonly string[] = [...REQUIRED_SECRETS, "AUTH_SECRET_PREVIOUS"];
+const SECRETS: ReadonlySet<string> = new Set([...REQUIRED_SECRETS, "AUTH_SECRET_PREVIOUS"]);
 const DUMMY_SECRET = Buffer.alloc(32).toString("base64");
 const DATABASE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const NIL_ID = "00000000-0000-0000-0000-000000000000";
@@ -44,6 +44,12 @@ export async function readEnvironment(configPath: string, name: string): Promise
   };
 }
 
+/** A variable as text; empty when it is absent or no text. */
+export function variableOf({ vars }: WranglerConfig, name: string): string {
+  const value: unknown = vars[name];
+  return typeof value === "string" ? value : "";
+}
+
 /** The id of the environment's database; null until `npm run setup` has written it. */
 export function databaseIdOf({ config }: Environment): string | null {
   const id = config.d1_databases.find(({ binding }) => binding === "DB")?.database_id;
@@ -66,7 +72,9 @@ function bindingsOf(config: WranglerConfig): Record<string, true> {
 
 function parserFaults({ config }: Environment): Fault[] {
   // Node has it from 25 on; the parser of the Worker decodes with it.
-  Uint8Array.fromBase64 ??= (text) => new Uint8Array(Buffer.from(text, "base64"));
+  if (!Object.hasOwn(Uint8Array, "fromBase64")) {
+    Object.assign(Uint8Array, { fromBase64: (text: string) => new Uint8Array(Buffer.from(text, "base64")) });
+  }
   const dummies = Object.fromEntries(REQUIRED_SECRETS.map((name) => [name, DUMMY_SECRET]));
   const parsed = parseConfig({ ...bindingsOf(config), ...config.vars, ...dummies });
   if (!parsed.ok) return parsed.faults.map(({ variable, fault }) => ({ where: variable, fault }));
@@ -81,7 +89,7 @@ function variableFaults(environment: Environment): Fault[] {
   const faults: Fault[] = [];
   const placeholders = new Set<string>();
   for (const [variable, value] of Object.entries(config.vars)) {
-    if (SECRETS.includes(variable)) {
+    if (SECRETS.has(variable)) {
       faults.push({
         where: variable,
         fault: "is a secret and stands in [vars], for all to read: remove and change it",
@@ -97,7 +105,7 @@ function variableFaults(environment: Environment): Fault[] {
   // What the parser says of a placeholder, or of a binding that one stands in for, says nothing new.
   faults.push(...parserFaults(environment).filter(({ where }) => !placeholders.has(where)));
   for (const variable of ["ISSUER", "ORIGIN_URL"]) {
-    const hostname = URL.parse(String(config.vars[variable]))?.hostname ?? "";
+    const hostname = URL.parse(variableOf(config, variable))?.hostname ?? "";
     if (!placeholders.has(variable) && NOT_DEPLOYABLE.test(hostname)) {
       faults.push({ where: variable, fault: `names ${hostname}, which cannot be deployed to` });
     }
@@ -142,18 +150,18 @@ function addressFaults({ config }: Environment): Fault[] {
   if (patterns.length === 0 && config.workers_dev !== true) {
     return [{ where: "routes", fault: "is missing: no address would lead to this Worker" }];
   }
-  const hostname = URL.parse(String(config.vars["ISSUER"]))?.hostname;
+  const hostname = URL.parse(variableOf(config, "ISSUER"))?.hostname;
   if (hostname === undefined || patterns.some((pattern) => leadsTo(pattern, hostname))) return [];
   if (config.workers_dev === true && hostname.endsWith(".workers.dev")) return [];
   return [{ where: "routes", fault: `none leads to ${hostname}, the host of ISSUER` }];
 }
 
 function sharedFaults(environment: Environment): Fault[] {
-  const issuer = environment.config.vars["ISSUER"];
+  const issuer = variableOf(environment.config, "ISSUER");
   const databaseId = databaseIdOf(environment);
   const faults: Fault[] = [];
   for (const [name, config] of environment.others) {
-    if (issuer !== undefined && !isPlaceholder(issuer) && config.vars["ISSUER"] === issuer) {
+    if (issuer !== "" && !isPlaceholder(issuer) && variableOf(config, "ISSUER") === issuer) {
       faults.push({ where: "ISSUER", fault: `is that of ${name} too` });
     }
     if (databaseId !== null && config.d1_databases.some(({ database_id: id }) => id === databaseId)) {

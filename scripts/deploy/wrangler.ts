@@ -50,9 +50,8 @@ function objection({ stdout, stderr }: Outcome): string {
 /** A refusal of wrangler as a failed step. */
 export function failure(outcome: Outcome): StepFailure {
   const said = objection(outcome);
-  const notLoggedIn = /CLOUDFLARE_API_TOKEN|not authenticated|not logged in|Authentication error|code: 10000/i.test(
-    said,
-  );
+  const notLoggedIn =
+    /necessary to set a CLOUDFLARE_API_TOKEN|could not authenticate|not (authenticated|logged in)/i.test(said);
   return new StepFailure(notLoggedIn ? "not logged in to Cloudflare" : said, notLoggedIn ? LOG_IN : null);
 }
 
