@@ -52,6 +52,8 @@ const workerd = async () => ({
 
 export default defineConfig(async () => ({
   test: {
+    // What the Worker logs while tests break things on purpose would drown what they say.
+    onConsoleLog: (line: string) => !line.startsWith('{"event":"'),
     coverage: {
       provider: "istanbul" as const,
       include: ["src/**/*.ts"],

@@ -78,7 +78,7 @@ ${lines.join("\n")}
 let decoded: ReadonlySet<number> | undefined;
 
 function decode(): ReadonlySet<number> {
-  const bytes = Uint8Array.fromBase64(GAPS);
+  const bytes = Uint8Array.from(atob(GAPS.replaceAll("\\n", "")), (character) => character.charCodeAt(0));
   const digests = new Set<number>();
   let at = 0;
   const bit = (): number => ((bytes[at >> 3] ?? 0) >> (7 - (at++ & 7))) & 1;

@@ -3,6 +3,7 @@
  * Worker's own parser, so what passes here is what starts there; the secrets, whose values nobody can read, are dummies.
  */
 import type { Unstable_Config as WranglerConfig } from "wrangler";
+import "../bytes.ts";
 import { parseConfig } from "../../src/kit/config.ts";
 import { routePathFault } from "../../src/origin/route-policy.ts";
 
@@ -71,10 +72,6 @@ function bindingsOf(config: WranglerConfig): Record<string, true> {
 }
 
 function parserFaults({ config }: Environment): Fault[] {
-  // Node has it from 25 on; the parser of the Worker decodes with it.
-  if (!Object.hasOwn(Uint8Array, "fromBase64")) {
-    Object.assign(Uint8Array, { fromBase64: (text: string) => new Uint8Array(Buffer.from(text, "base64")) });
-  }
   const dummies = Object.fromEntries(REQUIRED_SECRETS.map((name) => [name, DUMMY_SECRET]));
   const parsed = parseConfig({ ...bindingsOf(config), ...config.vars, ...dummies });
   if (!parsed.ok) return parsed.faults.map(({ variable, fault }) => ({ where: variable, fault }));

@@ -27,12 +27,24 @@ interface Answer {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-async function call(url: URL, method = "GET", token: unknown = null, json: object | null = null): Promise<Answer> {
-  const headers = new Headers(json === null ? {} : { "Content-Type": "application/json" });
+interface Call {
+  readonly token?: unknown;
+  /** Makes it a POST with this body. */
+  readonly json?: object;
+  readonly method?: "POST";
+}
+
+async function call(url: URL, { token, json, method }: Call = {}): Promise<Answer> {
+  const headers = new Headers();
   if (typeof token === "string") headers.set("Authorization", `Bearer ${token}`);
-  const body = json === null ? null : JSON.stringify(json);
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-  const response = await fetch(url, { method, headers, body, signal, redirect: "manual" });
+  if (json !== undefined) headers.set("Content-Type", "application/json");
+  const response = await fetch(url, {
+    headers,
+    ...(json !== undefined && { method: "POST", body: JSON.stringify(json) }),
+    ...(method !== undefined && { method }),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    redirect: "manual",
+  });
   const text = await response.text();
   try {
     return { status: response.status, body: JSON.parse(text) as Record<string, unknown> };
@@ -97,18 +109,18 @@ export async function proveDeployment(
     return finish();
   }
   await step("the life of a session", async (expect) => {
-    const login = await call(at("/auth/login"), "POST", null, credentials);
+    const login = await call(at("/auth/login"), { json: credentials });
     expect.equal("login", login.status, 200);
     if (login.status !== 200) return;
     const { iss, aud } = claimsOf(login.body["access_token"]);
     expect.equal("iss", iss, issuer);
     expect.equal("aud", aud, audience);
-    const refresh = await call(at("/auth/refresh"), "POST", null, { refresh_token: login.body["refresh_token"] });
+    const refresh = await call(at("/auth/refresh"), { json: { refresh_token: login.body["refresh_token"] } });
     expect.equal("refresh", refresh.status, 200);
     const token = refresh.body["access_token"];
-    expect.equal("its sessions", (await call(at("/auth/sessions"), "GET", token)).status, 200);
-    expect.equal("logout", (await call(at("/auth/logout"), "POST", token)).status, 204);
-    const after = await call(at("/auth/sessions"), "GET", token);
+    expect.equal("its sessions", (await call(at("/auth/sessions"), { token })).status, 200);
+    expect.equal("logout", (await call(at("/auth/logout"), { method: "POST", token })).status, 204);
+    const after = await call(at("/auth/sessions"), { token });
     expect.equal("then", after.body["code"], "token_revoked");
   });
   return finish();
