@@ -36,8 +36,9 @@ function environment(): NodeJS.ProcessEnv {
     WRANGLER_SEND_ERROR_REPORTS: "false",
     WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
     WRANGLER_HIDE_BANNER: "true",
-    NO_COLOR: "1",
     ...rest,
+    NO_COLOR: "1",
+    FORCE_COLOR: "0",
   };
 }
 
