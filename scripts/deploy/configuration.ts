@@ -3,7 +3,6 @@
  * Worker's own parser, so what passes here is what starts there; the secrets, whose values nobody can read, are dummies.
  */
 import type { Unstable_Config as WranglerConfig } from "wrangler";
-import "../bytes.ts";
 import { parseConfig } from "../../src/kit/config.ts";
 import { routePathFault } from "../../src/origin/route-policy.ts";
 

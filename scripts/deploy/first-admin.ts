@@ -5,7 +5,6 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import "../bytes.ts";
 import { runCommandLine, UsageError } from "../users/commands.ts";
 import { silent } from "../users/progress.ts";
 import { selectUsers } from "../users/statements.ts";
