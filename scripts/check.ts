@@ -27,7 +27,10 @@ function run(command: string, ...args: string[]): string | null {
 function checkBundle(): string | null {
   const outdir = mkdtempSync(join(tmpdir(), "postern-bundle-"));
   try {
-    execFileSync("wrangler", ["deploy", "--dry-run", "--minify", "--outdir", outdir], { stdio: "pipe", env: OFFLINE });
+    execFileSync("wrangler", ["deploy", "--env=", "--dry-run", "--minify", "--outdir", outdir], {
+      stdio: "pipe",
+      env: OFFLINE,
+    });
     const scripts = readdirSync(outdir).filter((file) => file.endsWith(".js"));
     const bytes = scripts.reduce((sum, file) => sum + gzipSync(readFileSync(join(outdir, file))).byteLength, 0);
     console.log(`bundle: ${(bytes / 1024).toFixed(1)} KiB gzip of ${BUNDLE_LIMIT_BYTES / 1024} allowed`);

@@ -35,7 +35,7 @@ function build(entry: string): Module[] {
   try {
     execFileSync(
       join(ROOT, "node_modules/.bin/node"),
-      [join(ROOT, "node_modules/wrangler/bin/wrangler.js"), "deploy", entry, "--dry-run", "--outdir", outdir],
+      [join(ROOT, "node_modules/wrangler/bin/wrangler.js"), "deploy", entry, "--env=", "--dry-run", "--outdir", outdir],
       { cwd: ROOT, stdio: "pipe", env: { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "true" } },
     );
     const files = readdirSync(outdir);
