@@ -77,12 +77,13 @@ function toEntry({ created_at: createdAt, updated_at: updatedAt, ...account }: R
 }
 
 export function createDirectory(database: D1Database, hasher: PasswordHasher, runtime: Runtime): Directory {
-  const first = (statement: D1PreparedStatement): Promise<Result<Row | null>> =>
-    onDatabase(runtime, () => statement.first<Row>());
+  const first = (statement: () => D1PreparedStatement): Promise<Result<Row | null>> =>
+    onDatabase(runtime, () => statement().first<Row>());
 
   const get = async (userId: string): Promise<Result<DirectoryEntry>> => {
-    const session = database.withSession("first-primary");
-    const row = await first(session.prepare(`SELECT ${COLUMNS} FROM users WHERE id = ?1`).bind(userId));
+    const row = await first(() =>
+      database.withSession("first-primary").prepare(`SELECT ${COLUMNS} FROM users WHERE id = ?1`).bind(userId),
+    );
     if (!row.ok) return row;
     return row.value === null ? fail({ code: "not_found" }) : ok(toEntry(row.value));
   };
@@ -112,7 +113,7 @@ export function createDirectory(database: D1Database, hasher: PasswordHasher, ru
     async create(username, password, role) {
       const now = runtime.now();
       const id = uuidV7(now, runtime.randomBytes(10));
-      const row = await first(
+      const row = await first(() =>
         database
           .prepare(
             `INSERT INTO users (id, username, username_key, password_hash, role, created_at, updated_at)
@@ -129,7 +130,7 @@ export function createDirectory(database: D1Database, hasher: PasswordHasher, ru
     async change(userId, { role, status, password }) {
       const before = await get(userId);
       if (!before.ok) return before;
-      const row = await first(
+      const row = await first(() =>
         database
           .prepare(
             `UPDATE users SET role = coalesce(?2, role), status = coalesce(?3, status),
@@ -153,7 +154,7 @@ export function createDirectory(database: D1Database, hasher: PasswordHasher, ru
     async remove(userId) {
       const before = await get(userId);
       if (!before.ok) return before;
-      const row = await first(
+      const row = await first(() =>
         database
           .prepare(
             `DELETE FROM users WHERE id = ?1 AND (role <> 'admin' OR status <> 'active' OR ${ANOTHER_ADMIN})

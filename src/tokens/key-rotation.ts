@@ -80,13 +80,12 @@ export function createKeyRotation(
       if (compromised) {
         // The successor of the newest key of all: a chain has one successor per key, whatever state that key is in.
         const newest = next.at(-1) ?? current;
-        const minted = await store.mint(newest.kid, now);
-        if (!minted.ok) return minted;
-        const withdrawn = await store.withdraw(
-          keys.value.map(({ kid }) => kid),
+        const replaced = await store.mint(
+          newest.kid,
           now,
+          keys.value.map(({ kid }) => kid),
         );
-        if (!withdrawn.ok) return withdrawn;
+        if (!replaced.ok) return replaced;
       } else {
         const soonest = now + SHORTEST_LEAD_MS;
         const [waiting] = next;

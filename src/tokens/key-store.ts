@@ -40,12 +40,10 @@ export interface KeyStore {
   /** Every key there is; one D1 query. */
   readAll(): Promise<Result<readonly StoredKey[]>>;
   /**
-   * Mints the successor of `predecessor` ("" for the first key), active at `activeAt`. When another isolate was faster
-   * its key stands and ours is dropped: read again to see which.
+   * Mints the successor of `predecessor` ("" for the first key), active at `activeAt`, and withdraws the keys named, all or
+   * nothing. When another isolate was faster its key stands and ours is dropped: read again to see which.
    */
-  mint(predecessor: string, activeAt: number): Promise<Result<void>>;
-  /** Withdraws the keys named from `at` on. */
-  withdraw(kids: readonly string[], at: number): Promise<Result<void>>;
+  mint(predecessor: string, activeAt: number, withdrawing?: readonly string[]): Promise<Result<void>>;
   /** Lets a key sign from `activeAt` on, unless it was to do so earlier. */
   advance(kid: string, activeAt: number): Promise<Result<void>>;
   /** Seals a key under the current secret if it is sealed under the previous one. */
@@ -105,7 +103,7 @@ export function createKeyStore(
         }));
       }),
 
-    async mint(predecessor, activeAt) {
+    async mint(predecessor, activeAt, withdrawing = []) {
       const pair = (await crypto.subtle.generateKey(
         { ...RSA, modulusLength: modulusBits, publicExponent: new Uint8Array([1, 0, 1]) },
         true,
@@ -117,23 +115,22 @@ export function createKeyStore(
       const publicJwk: PublicJwk = { kty: "RSA", n, e, kid, use: "sig", alg: SIGNING_ALG };
       const privateKey = await seal(kid, (await crypto.subtle.exportKey("pkcs8", pair.privateKey)) as ArrayBuffer);
       const minted = await onDatabase(runtime, () =>
-        database
-          .prepare(
-            `INSERT INTO signing_keys (kid, predecessor, alg, public_jwk, private_key, created_at, active_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING`,
-          )
-          .bind(kid, predecessor, SIGNING_ALG, JSON.stringify(publicJwk), privateKey, runtime.now(), activeAt)
-          .run(),
+        database.batch([
+          database
+            .prepare(
+              `INSERT INTO signing_keys (kid, predecessor, alg, public_jwk, private_key, created_at, active_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING`,
+            )
+            .bind(kid, predecessor, SIGNING_ALG, JSON.stringify(publicJwk), privateKey, runtime.now(), activeAt),
+          ...withdrawing.map((withdrawn) =>
+            database
+              .prepare("UPDATE signing_keys SET withdrawn_at = min(coalesce(withdrawn_at, ?1), ?1) WHERE kid = ?2")
+              .bind(activeAt, withdrawn),
+          ),
+        ]),
       );
       return minted.ok ? ok(undefined) : minted;
     },
-
-    withdraw: (kids, at) =>
-      forEach(kids, (kid) =>
-        database
-          .prepare("UPDATE signing_keys SET withdrawn_at = min(coalesce(withdrawn_at, ?1), ?1) WHERE kid = ?2")
-          .bind(at, kid),
-      ),
 
     advance: (kid, activeAt) =>
       forEach([kid], () =>
