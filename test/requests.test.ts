@@ -216,4 +216,40 @@ describe("a bad configuration", () => {
     expect(lines.join("\n")).not.toContain("c2hvcnQ=");
     expect(lines.join("\n")).not.toContain(env.ORIGIN_SECRET);
   });
+
+  test("names a route that no request could match", async () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const response = await new Edge({ ROUTES: '[{"path":"/api/../x"},{"path":"/a;b"}]' }).fetch("/healthz");
+    const lines = logged.mock.calls.map(([line]) => String(line));
+    logged.mockRestore();
+    expect(response.status).toBe(500);
+    expect(lines.filter((line) => line.includes("ROUTES"))).toHaveLength(2);
+  });
+});
+
+describe("a request", () => {
+  test("without an address counts as this machine's, and with a preflight of our own origins names the defaults", async () => {
+    const response = await new Edge({ CORS_ORIGINS: "https://app.example" }).fetch("/auth/login", {
+      method: "OPTIONS",
+      headers: { Origin: "https://app.example", "Access-Control-Request-Method": "POST" },
+    });
+    expect(response.headers.get("Access-Control-Allow-Headers")).toContain("Idempotency-Key");
+  });
+
+  test("to readyz of a healthy Postern is answered ok", async () => {
+    const response = await edge.fetch("/readyz");
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ status: "ok" });
+  });
+
+  test("with a body where none is needed is read as one", async () => {
+    const response = await edge.fetch("/auth/refresh", { method: "POST", body: "x" });
+    expect(response.status).toBe(415);
+    expect(
+      (await edge.fetch("/auth/logout", { method: "POST", body: "{", headers: { "Content-Type": "application/json" } }))
+        .status,
+    ).toBe(400);
+    const twice = { Authorization: "Bearer a, Bearer b" };
+    expect((await edge.fetch("/auth/logout", { method: "POST", headers: twice })).status).toBe(400);
+  });
 });
