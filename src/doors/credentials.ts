@@ -76,7 +76,7 @@ export function clearRefreshCookie(c: RequestContext): void {
  */
 export function isTrustedSource(request: Request, corsOrigins: readonly string[]): boolean {
   const origin = request.headers.get("Origin");
-  if (origin !== null) return origin === new URL(request.url).origin || corsOrigins.includes(origin);
+  if (origin !== null) return origin === URL.parse(request.url)?.origin || corsOrigins.includes(origin);
   const site = request.headers.get("Sec-Fetch-Site");
   return site === null || site === "same-origin" || site === "none";
 }

@@ -154,7 +154,7 @@ export function legacyDoor(app: App, guard: SessionGuard, dependencies: LegacyDe
 
   /** Takes the banner away for a while, and the reader back to the page. */
   const dismissBanner: Handler = async (c) => {
-    const { origin } = new URL(c.req.url);
+    const origin = URL.parse(c.req.url)?.origin;
     const page = URL.parse(c.req.query("to") ?? "/", origin);
     setCookie(c, DISMISSED_COOKIE, "dismissed", {
       path: "/",
@@ -162,7 +162,7 @@ export function legacyDoor(app: App, guard: SessionGuard, dependencies: LegacyDe
       sameSite: "Lax",
       maxAge: DISMISSED_SECONDS,
     });
-    return ok(c.redirect(page?.origin === origin ? page.pathname + page.search : "/", 303));
+    return ok(c.redirect(page !== null && page.origin === origin ? page.pathname + page.search : "/", 303));
   };
 
   if (!transition.config.loginAtOrigin) {

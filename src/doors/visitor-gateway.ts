@@ -43,7 +43,7 @@ export function createVisitorGateway(guard: SessionGuard, { corsOrigins }: Confi
     config.banner !== null && wantsPage(c.req.raw) && getCookie(c, DISMISSED_COOKIE) === undefined;
 
   const dress = (c: RequestContext, response: Response, visitor: Visitor | null, takes: boolean): Response => {
-    const { pathname, search } = new URL(c.req.url);
+    const { pathname = "/", search = "" } = URL.parse(c.req.url) ?? {};
     const dressed =
       config.banner !== null && visitor !== null && takes && isPage(response)
         ? withBanner(response, bannerHtml(config.banner, config.sunsetAt, pathname + search, MIGRATION_PATH))
