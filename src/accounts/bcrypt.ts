@@ -16,7 +16,7 @@ const SALT_BYTES = 16;
 const DIGEST_BYTES = 23;
 const MAGIC = "OrpheanBeholderScryDoubt";
 const ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/** Between two pauses some 20 ms of work: other requests of the isolate get their turn. */
+/** A sixteenth of a hash of cost 12 between two pauses: other requests of the isolate get their turn. */
 const ROUNDS_PER_SLICE = 256;
 
 /** The first `count` 32-bit words of the fraction of π, by Machin's formula: π/4 = 4 arctan 1/5 - arctan 1/239. */

@@ -5,7 +5,7 @@
 import * as z from "zod/mini";
 import type { AccountChange, Directory, DirectoryEntry } from "../accounts/directory.ts";
 import type { AuditTrail } from "../audit/trail.ts";
-import { readJson } from "../kit/body.ts";
+import { hasBody, readJson } from "../kit/body.ts";
 import type { Config } from "../kit/config.ts";
 import { isUuid } from "../kit/encoding.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
@@ -190,8 +190,7 @@ export function adminDoor(app: App, dependencies: AdminDependencies): void {
   };
 
   const rotateKeys: AdminHandler = async (c, actor) => {
-    const hasBody = c.req.raw.body !== null && c.req.header("Content-Length") !== "0";
-    const body = hasBody ? await readJson(c.req.raw, bodies.rotate) : ok({ compromised: false });
+    const body = hasBody(c.req.raw) ? await readJson(c.req.raw, bodies.rotate) : ok({ compromised: false });
     if (!body.ok) return body;
     const compromised = body.value.compromised ?? false;
     const keys = await keyRotation.rotate(compromised);

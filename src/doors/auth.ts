@@ -4,7 +4,7 @@
  */
 import * as z from "zod/mini";
 import type { Account, Accounts } from "../accounts/accounts.ts";
-import { readJson } from "../kit/body.ts";
+import { hasBody, readJson } from "../kit/body.ts";
 import type { Config, Limit } from "../kit/config.ts";
 import { isUuid } from "../kit/encoding.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
@@ -63,10 +63,6 @@ function idempotencyKey(c: RequestContext): Result<string | null> {
   return fail({ code: "invalid_request", detail: "Idempotency-Key must be 1 to 255 printable ASCII characters." });
 }
 
-function hasBody(c: RequestContext): boolean {
-  return c.req.raw.body !== null && c.req.header("Content-Length") !== "0";
-}
-
 export function authDoor(app: App, dependencies: AuthDependencies): void {
   const { config, accounts, tokens, sessions, limits, guard, passwords, sessionGuard, record } = dependencies;
   const passwordLogin = createPasswordLogin(config, accounts, passwords);
@@ -86,7 +82,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   /** The refresh token in the body or, if there is none, in the cookie. Fails with `csrf_rejected`. */
   const shownRefreshToken = async (c: RequestContext): Promise<Result<ShownRefreshToken | null>> => {
     const cookie = refreshCookie(c);
-    if (hasBody(c)) {
+    if (hasBody(c.req.raw)) {
       const body = await readJson(c.req.raw, cookie === undefined ? bodies.refresh : bodies.logout);
       if (!body.ok) return body;
       const token = body.value.refresh_token;

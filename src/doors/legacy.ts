@@ -5,7 +5,7 @@
 import { setCookie } from "hono/cookie";
 import * as z from "zod/mini";
 import type { Accounts } from "../accounts/accounts.ts";
-import { readJson } from "../kit/body.ts";
+import { hasBody, readJson } from "../kit/body.ts";
 import type { Config } from "../kit/config.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Limits } from "../limits/client.ts";
@@ -104,8 +104,7 @@ export function legacyDoor(app: App, guard: SessionGuard, dependencies: LegacyDe
     const cookie = shownCookie(c);
     if (!cookie.ok) return cookie;
     if (cookie.value === null) return fail({ code: transition.isOver() ? "session_auth_removed" : "invalid_session" });
-    const hasBody = c.req.raw.body !== null && c.req.header("Content-Length") !== "0";
-    const body = hasBody ? await readJson(c.req.raw, exchangeBody) : ok({ delivery: "body" as const });
+    const body = hasBody(c.req.raw) ? await readJson(c.req.raw, exchangeBody) : ok({ delivery: "body" as const });
     if (!body.ok) return body;
     const visitor = await guard.visitor(c, cookie.value);
     if (!visitor.ok) return visitor;

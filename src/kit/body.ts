@@ -35,6 +35,11 @@ function parse(bytes: Uint8Array): Result<unknown> {
   }
 }
 
+/** Whether a request brings a body at all, for endpoints where it may be left out. */
+export function hasBody(request: Request): boolean {
+  return request.body !== null && request.headers.get("Content-Length") !== "0";
+}
+
 /** Whether a Content-Type value names JSON in UTF-8, parameters allowed. */
 function isJson(contentType: string | null): boolean {
   return contentType !== null && /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType);
