@@ -98,6 +98,11 @@ export default defineConfig({
     { files: ["src/kit/log.ts"], rules: { "no-console": "off" } },
     { files: ["src/services.ts", ...inCapabilities("object.ts")], rules: { "no-restricted-properties": "off" } },
     restrict(["src/kit/**"], kitWalls),
+    // The asynchronous context is the runtime's, and no part of the environment.
+    restrict(
+      ["src/kit/meter.ts"],
+      kitWalls.filter((wall) => wall !== noPlatform),
+    ),
     restrict(inCapabilities("**"), [...capabilityWalls, noPlatform]),
     restrict(inCapabilities("object.ts"), capabilityWalls),
     restrict(["src/doors/**"], doorWalls),

@@ -8,17 +8,18 @@ import { adminTransitionDoor } from "./doors/admin-transition.ts";
 import { authDoor } from "./doors/auth.ts";
 import { cors } from "./doors/cors.ts";
 import { createBearerGuard } from "./doors/credentials.ts";
-import type { App, AppEnv } from "./doors/endpoint.ts";
+import { type App, type AppEnv, render } from "./doors/endpoint.ts";
 import { gatewayDoor } from "./doors/gateway.ts";
 import { legacyDoor } from "./doors/legacy.ts";
 import { manners } from "./doors/manners.ts";
+import { observe } from "./doors/observe.ts";
 import { createPasswordGuard } from "./doors/password-guard.ts";
 import { createRecorder } from "./doors/record.ts";
 import { createSessionGuard } from "./doors/session-guard.ts";
 import { createVisitorGateway } from "./doors/visitor-gateway.ts";
 import { wellKnownDoor } from "./doors/well-known.ts";
 import { describe, log } from "./kit/log.ts";
-import { problem } from "./kit/problem.ts";
+import { fail } from "./kit/result.ts";
 import type { Services } from "./services.ts";
 
 export function createApp(services: Services): App {
@@ -31,9 +32,10 @@ export function createApp(services: Services): App {
 
   app.onError((error, c) => {
     log({ event: "request.bug", requestId: c.var.requestId, error: describe(error) });
-    return problem({ code: "internal_error" }, { issuer: config.issuer, requestId: c.var.requestId });
+    return render(c, fail({ code: "internal_error" }));
   });
 
+  app.use(observe(config, services.events, runtime));
   app.use(manners(config.issuer, runtime));
   app.use(cors(config.corsOrigins));
 

@@ -8,3 +8,10 @@ declare module "node:crypto" {
     callback: (error: Error | null, key: Uint8Array) => void,
   ): void;
 }
+
+declare module "node:async_hooks" {
+  export class AsyncLocalStorage<T> {
+    run<R, A extends readonly unknown[]>(store: T, work: (...parameters: A) => R, ...parameters: A): R;
+    getStore(): T | undefined;
+  }
+}

@@ -42,6 +42,7 @@ export interface Bindings {
   readonly COUNTERS: DurableObjectNamespace<Counter>;
   readonly ADDRESS_FENCE?: RateLimit;
   readonly ORIGIN?: Fetcher;
+  readonly EVENTS?: AnalyticsEngineDataset;
 }
 
 export interface Services {
@@ -56,6 +57,7 @@ export interface Services {
   /** Null: there are no cookie sessions, and there were none. */
   readonly transition: Transition | null;
   readonly limits: Limits;
+  readonly events: AnalyticsEngineDataset | null;
   readonly runtime: Runtime;
   readonly checkDatabase: () => Promise<Result<unknown>>;
   /** What the cron does. Each part that fails has said so in the log, and is tried again the next time. */
@@ -216,6 +218,7 @@ export function createServices(config: Config, bindings: Bindings): Services {
     sessions,
     transition,
     limits: createLimits(bindings.COUNTERS, bindings.ADDRESS_FENCE ?? null, config.limits, runtime),
+    events: bindings.EVENTS ?? null,
     runtime,
     maintain: async () => {
       await keyRotation.maintain();

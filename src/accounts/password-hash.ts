@@ -4,6 +4,7 @@
  */
 import wasm from "@phi-ag/argon2/argon2.wasm";
 import { utf8 } from "../kit/encoding.ts";
+import { count } from "../kit/meter.ts";
 import type { Runtime } from "../kit/runtime.ts";
 import { type Argon2, ARGON2ID, ARGON2ID_PREFIX, ARGON2ID_SALT_BYTES, createArgon2 } from "./argon2.ts";
 
@@ -24,7 +25,10 @@ export function needsRehash(phc: string): boolean {
 export function createPasswordHasher(runtime: Runtime): PasswordHasher {
   let argon2: Argon2 | undefined;
   let decoy: string | undefined;
-  const instance = (): Argon2 => (argon2 ??= createArgon2(wasm));
+  const instance = (): Argon2 => {
+    count("hash");
+    return (argon2 ??= createArgon2(wasm));
+  };
   const bytesOf = (password: string): Uint8Array => utf8(password.normalize("NFC"));
 
   const hash = (password: string): string =>

@@ -19,7 +19,7 @@ export type AsAdmin = (handler: AdminHandler) => Handler;
 /** Lets a handler be called by administrators only. Refused callers are counted by address; an admin's calls are not. */
 export function createAsAdmin(guard: BearerGuard, limits: Limits, limit: Limit): AsAdmin {
   return (handler) => async (c) => {
-    const caller = await guard.caller(c.req.raw);
+    const caller = await guard.caller(c);
     if (!caller.ok) {
       const room = await limits.take("admin", limit, addressOf(c));
       return room.ok ? caller : room;

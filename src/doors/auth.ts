@@ -134,7 +134,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
     if (!shown.ok) return shown;
     if (bearer.value === null && shown.value === null) return fail({ code: "missing_token" });
 
-    const holder = bearer.value === null ? null : await guard.tokenHolder(c.req.raw);
+    const holder = bearer.value === null ? null : await guard.tokenHolder(c);
     const identified = shown.value === null ? null : await sessions.identify(shown.value.token);
     const refs: SessionRef[] = [];
     if (holder?.ok) refs.push(holder.value);
@@ -157,7 +157,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   };
 
   const logoutAll: Handler = async (c) => {
-    const caller = await guard.caller(c.req.raw);
+    const caller = await guard.caller(c);
     if (!caller.ok) return caller;
     const ended = await sessions.endAll(caller.value.userId);
     if (!ended.ok) return ended;
@@ -167,7 +167,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   };
 
   const listSessions: Handler = async (c) => {
-    const caller = await guard.caller(c.req.raw);
+    const caller = await guard.caller(c);
     if (!caller.ok) return caller;
     const listed = await sessions.list(caller.value.userId);
     if (!listed.ok) return listed;
@@ -181,7 +181,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   };
 
   const endSession: Handler = async (c) => {
-    const caller = await guard.caller(c.req.raw);
+    const caller = await guard.caller(c);
     if (!caller.ok) return caller;
     const sessionId = c.req.param("id") ?? "";
     if (!isUuid(sessionId)) return fail({ code: "not_found" });
@@ -194,7 +194,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   };
 
   const me: Handler = async (c) => {
-    const caller = await guard.caller(c.req.raw);
+    const caller = await guard.caller(c);
     if (!caller.ok) return caller;
     const found = await accounts.find(caller.value.userId);
     if (!found.ok) return found;
@@ -204,7 +204,7 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   };
 
   const changePassword: Handler = async (c) => {
-    const caller = await guard.caller(c.req.raw);
+    const caller = await guard.caller(c);
     if (!caller.ok) return caller;
     const body = await readJson(c.req.raw, bodies.password);
     if (!body.ok) return body;

@@ -18,9 +18,9 @@ export interface Caller extends SessionRef {
 
 export interface BearerGuard {
   /** The session of a good token, live or not. Fails with `missing_token`, `invalid_token`, `token_expired`. */
-  tokenHolder(request: Request): Promise<Result<SessionRef>>;
+  tokenHolder(c: RequestContext): Promise<Result<SessionRef>>;
   /** The caller; besides, fails with `token_revoked`. */
-  caller(request: Request): Promise<Result<Caller>>;
+  caller(c: RequestContext): Promise<Result<Caller>>;
 }
 
 /**
@@ -36,16 +36,18 @@ export function bearerToken(request: Request): Result<string | null> {
 }
 
 export function createBearerGuard(tokens: AccessTokens, sessions: Sessions): BearerGuard {
-  const tokenHolder = async (request: Request): Promise<Result<SessionRef>> => {
-    const token = bearerToken(request);
+  const tokenHolder = async (c: RequestContext): Promise<Result<SessionRef>> => {
+    const token = bearerToken(c.req.raw);
     if (!token.ok) return token;
     if (token.value === null) return fail({ code: "missing_token" });
-    return tokens.verify(token.value);
+    const claims = await tokens.verify(token.value);
+    if (claims.ok) c.set("userId", claims.value.userId);
+    return claims;
   };
   return {
     tokenHolder,
-    async caller(request) {
-      const holder = await tokenHolder(request);
+    async caller(c) {
+      const holder = await tokenHolder(c);
       if (!holder.ok) return holder;
       const { userId, sessionId } = holder.value;
       const authorised = await sessions.authorise(holder.value);

@@ -3,7 +3,7 @@
  * failure; this is where the failure is rendered.
  */
 import type { Context, Hono } from "hono";
-import type { LimitState } from "../kit/failure.ts";
+import type { FailureCode, LimitState } from "../kit/failure.ts";
 import { problem } from "../kit/problem.ts";
 import { fail, type Result } from "../kit/result.ts";
 
@@ -16,6 +16,12 @@ export interface Variables {
   limit?: LimitState;
   /** Whether tokens can be had for the session this request showed. */
   isUpgradable?: boolean;
+  /** The pattern of the endpoint or route that matched. */
+  route?: string;
+  /** Who makes the request, once that is known. */
+  userId?: string;
+  /** Why the request was refused. */
+  code?: FailureCode;
 }
 
 export type AppEnv = { Variables: Variables };
@@ -27,16 +33,24 @@ export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
 /** The response of a handler's result. */
 export function render(c: RequestContext, result: Result<Response>): Response {
-  return result.ok ? result.value : problem(result.failure, { issuer: c.var.issuer, requestId: c.var.requestId });
+  if (result.ok) return result.value;
+  c.set("code", result.failure.code);
+  return problem(result.failure, { issuer: c.var.issuer, requestId: c.var.requestId });
 }
 
 /** Serves `path` by the handlers given, one per method. HEAD is answered like GET, without the body. */
 export function endpoint(app: App, path: string, handlers: { readonly [M in Method]?: Handler }): void {
   for (const [method, handler] of Object.entries(handlers)) {
-    app.on(method, path, async (c) => render(c, await handler(c)));
+    app.on(method, path, async (c) => {
+      c.set("route", path);
+      return render(c, await handler(c));
+    });
   }
   const allow = Object.keys(handlers).flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
-  app.all(path, (c) => render(c, fail({ code: "method_not_allowed", allow })));
+  app.all(path, (c) => {
+    c.set("route", path);
+    return render(c, fail({ code: "method_not_allowed", allow }));
+  });
 }
 
 const JSON_HEADERS = { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" };

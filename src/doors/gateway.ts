@@ -55,6 +55,7 @@ export function gatewayDoor(app: App, { routes, forwarder, guard, runtime, visit
     if (!path.ok) return path;
     const access = routes.match(request.method, path.value);
     if (!access.ok) return access;
+    c.set("route", access.value.pattern);
     const cookie = visitors?.cookie(request) ?? null;
     if (visitors !== null && cookie !== null) {
       const forward = forwardTo(c, path.value, query, access.value, "session");
@@ -62,7 +63,7 @@ export function gatewayDoor(app: App, { routes, forwarder, guard, runtime, visit
     }
     const forward = forwardTo(c, path.value, query, access.value, "jwt");
     if (access.value.public) return forward(request, null);
-    const caller = await guard.caller(request);
+    const caller = await guard.caller(c);
     if (!caller.ok) return caller;
     visitors?.countCaller(request);
     return forward(request, caller.value);

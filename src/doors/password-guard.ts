@@ -58,6 +58,7 @@ export function createPasswordGuard(accounts: Accounts, limits: Limits, record: 
     if (account.ok || account.failure.code === "account_disabled") attempt.succeeded();
     else if (account.failure.code !== "invalid_credentials") attempt.withdraw();
     else c.set("limit", c.var.limit === undefined ? attempt.limit : tighter(c.var.limit, attempt.limit));
+    if (found !== null) c.set("userId", found.account.id);
     const fault = faultOf(account, found);
     if (fault !== null) record(c, { event: "login.failed", userId: found?.account.id ?? null, reason: fault });
     return account;

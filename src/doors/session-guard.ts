@@ -61,7 +61,8 @@ export function createSessionGuard(
   /** Remembered for as long as one of ours at the most: so long what was ended here stays ended. */
   const foreign = { idleMs: maxMs, maxMs: FOREVER_MS };
 
-  const visitorOf = async (caller: Caller, username: string | null): Promise<Result<Visitor>> => {
+  const visitorOf = async (c: RequestContext, caller: Caller, username: string | null): Promise<Result<Visitor>> => {
+    c.set("userId", caller.userId);
     const isUpgradable = await givesTokens({ id: caller.userId, username, role: caller.role });
     return ok({ ...caller, isUpgradable });
   };
@@ -83,7 +84,7 @@ export function createSessionGuard(
     }
     if (!live.ok) return live;
     if (live.value === null) return fail({ code: "invalid_session" });
-    return visitorOf({ userId, sessionId, role: isLocal ? live.value.role : account.role }, account.username);
+    return visitorOf(c, { userId, sessionId, role: isLocal ? live.value.role : account.role }, account.username);
   };
 
   const find = async (c: RequestContext, cookie: string): Promise<Result<Visitor>> => {
@@ -95,7 +96,7 @@ export function createSessionGuard(
     const live = await sessions.visit(userId, { sessionId, ...own });
     if (!live.ok) return live;
     if (live.value === null) return fail({ code: "session_expired" });
-    return visitorOf({ userId, sessionId, role: live.value.role }, username);
+    return visitorOf(c, { userId, sessionId, role: live.value.role }, username);
   };
 
   const open = async (c: RequestContext, account: Account): Promise<Result<string | null>> => {

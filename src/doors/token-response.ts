@@ -17,6 +17,7 @@ export type TokenResponse = (
 
 export function createTokenResponse(tokens: AccessTokens): TokenResponse {
   return async (c, session, delivery) => {
+    c.set("userId", session.userId);
     const access = await tokens.issue(session, session.accessExpiresInSeconds);
     if (!access.ok) return access;
     if (delivery === "cookie") setRefreshCookie(c, session.refreshToken, session.refreshExpiresInSeconds);

@@ -60,6 +60,10 @@ export interface Config {
   readonly authSecretPrevious: Uint8Array<ArrayBuffer> | null;
   readonly originSecret: Uint8Array<ArrayBuffer>;
   readonly originKeyId: string;
+  /** Which requests get a line in the log. */
+  readonly logRequests: "all" | "failed" | "off";
+  /** Whether responses tell what they cost. */
+  readonly serverTiming: boolean;
 }
 
 export interface ConfigFault {
@@ -274,6 +278,8 @@ const variables = z.object({
     z.string().check(z.regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "must be 1 to 64 letters, digits, dots, dashes" })),
     "postern-1",
   ),
+  LOG_REQUESTS: z._default(z.enum(["all", "failed", "off"], { error: "must be all, failed or off" }), "all"),
+  SERVER_TIMING: flag("off", "on", false),
 });
 
 /** Bindings without which nothing works. Checked for presence only: their types are the generated Env. */
@@ -355,6 +361,8 @@ export function parseConfig(env: Readonly<Record<string, unknown>>): ParsedConfi
       authSecretPrevious: v.AUTH_SECRET_PREVIOUS ?? null,
       originSecret: v.ORIGIN_SECRET,
       originKeyId: v.ORIGIN_KEY_ID,
+      logRequests: v.LOG_REQUESTS,
+      serverTiming: v.SERVER_TIMING,
     }),
   };
 }

@@ -3,6 +3,7 @@
  * documents as transient are tried again. Only for reads and idempotent writes.
  */
 import { describe, log } from "./log.ts";
+import { count } from "./meter.ts";
 import { fail, ok, type Result } from "./result.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -24,6 +25,7 @@ function isTransient(error: unknown): boolean {
 export async function onDatabase<T>(runtime: Runtime, operation: () => Promise<T>): Promise<Result<T>> {
   for (let attempt = 1; ; attempt++) {
     try {
+      count("d1");
       return ok(await operation());
     } catch (error) {
       if (attempt < ATTEMPTS && isTransient(error)) {

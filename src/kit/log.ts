@@ -2,9 +2,27 @@
  * Structured log lines, one JSON object each. The type is the guard: an entry has the fields below and no others, so a
  * token, secret, header or body cannot be logged without changing this file.
  */
-import type { Dependency } from "./failure.ts";
+import type { Dependency, FailureCode } from "./failure.ts";
+import type { Cost } from "./meter.ts";
+
+/** One request as it was answered. Of its URL nothing but the pattern that matched: a path may name people. */
+export interface RequestEntry extends Readonly<Record<Cost, number>> {
+  readonly event: "request";
+  readonly requestId: string;
+  readonly method: string;
+  /** Null: nothing matched. */
+  readonly route: string | null;
+  readonly status: number;
+  /** Who made it, once that was known. */
+  readonly userId: string | null;
+  /** Milliseconds to the head of the response. */
+  readonly ms: number;
+  /** Why Postern refused it; absent where the answer is the origin's own. */
+  readonly code?: FailureCode;
+}
 
 export type LogEntry =
+  | RequestEntry
   | { readonly event: "config.invalid"; readonly variable: string; readonly fault: string }
   | { readonly event: "request.bug"; readonly requestId: string; readonly error: string }
   | { readonly event: "origin.failed"; readonly requestId: string; readonly error: string }
@@ -12,7 +30,9 @@ export type LogEntry =
   | { readonly event: "dependency.failed"; readonly dependency: Dependency; readonly error: string };
 
 export function log(entry: LogEntry): void {
-  console.error(JSON.stringify(entry));
+  const line = JSON.stringify(entry);
+  if (entry.event === "request") console.log(line);
+  else console.error(line);
 }
 
 /** The class and message of anything thrown. */

@@ -7,6 +7,7 @@ import type { Limit } from "../kit/config.ts";
 import { toBase64Url, utf8 } from "../kit/encoding.ts";
 import type { LimitState } from "../kit/failure.ts";
 import { describe, log } from "../kit/log.ts";
+import { count } from "../kit/meter.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
 import { sha256 } from "../kit/secrets.ts";
@@ -136,6 +137,7 @@ export function createLimits(
     const key = endpointKey(name, address);
     const refused = remembered(key);
     if (refused !== null) return refused;
+    count("objects");
     const reply = await ask<HitReply>(key, async (stub) => stub.hit(windowOf(limit)));
     if (!reply.ok) return reply;
     const { allowed, remaining, resetMs } = reply.value;
@@ -151,6 +153,7 @@ export function createLimits(
 
   async function charge(objectName: string, addressTag: string): Promise<Result<AttemptReply>> {
     for (let asked = 0; ; asked++) {
+      count("objects");
       const reply = await ask<AttemptReply>(objectName, async (stub) => stub.attempt(addressTag, windows));
       const pauseMs = UNDECIDED_PAUSES_MS[asked];
       if (!reply.ok || reply.value.allowed || !reply.value.undecided || pauseMs === undefined) return reply;

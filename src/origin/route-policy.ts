@@ -13,6 +13,8 @@ import { normalisePath } from "./path.ts";
 
 /** What the matched route asks for. */
 export interface Access {
+  /** The path of the rule, as it was configured. */
+  readonly pattern: string;
   /** Let through without a credential. */
   readonly public: boolean;
   /** Roles of which the user needs one; null is any user. */
@@ -87,7 +89,7 @@ function compileRule(rule: RouteRule): Rule {
     strict: compilePattern(rule.path),
     lax: compileLaxPattern(rule.path),
     methods,
-    access: Object.freeze({ public: rule.public, roles: rule.roles }),
+    access: Object.freeze({ pattern: rule.path, public: rule.public, roles: rule.roles }),
   };
 }
 

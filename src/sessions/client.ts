@@ -5,6 +5,7 @@
  */
 import { toHex, utf8, uuidV7 } from "../kit/encoding.ts";
 import { describe, log } from "../kit/log.ts";
+import { count } from "../kit/meter.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
 import { sha256 } from "../kit/secrets.ts";
@@ -140,6 +141,7 @@ export function createSessions(
   async function ask<T>(userId: string, call: (stub: Stub) => Promise<T>): Promise<Result<T>> {
     for (let attempt = 1; ; attempt++) {
       try {
+        count("objects");
         return ok(await call(namespace.getByName(userId)));
       } catch (error) {
         if (attempt < ATTEMPTS && isRetryable(error)) continue;

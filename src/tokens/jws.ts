@@ -3,6 +3,7 @@
  * RFC lets libraries be lenient: a token has exactly one spelling. What the claims mean is access-token.ts.
  */
 import { fromBase64Url, toBase64Url, utf8 } from "../kit/encoding.ts";
+import { count } from "../kit/meter.ts";
 
 export const SIGNING_ALG = "RS256";
 /** The WebCrypto name of {@link SIGNING_ALG} (RFC 7518 section 3.3). */
@@ -43,6 +44,7 @@ export function parseJws(token: string): Jws | null {
 
 /** Whether the signature is the key's. The caller has checked that the header names {@link SIGNING_ALG}. */
 export function verifyJws({ signature, signed }: Jws, key: CryptoKey): Promise<boolean> {
+  count("verify");
   return crypto.subtle.verify(RSA.name, key, signature, signed);
 }
 
@@ -50,6 +52,7 @@ export function verifyJws({ signature, signed }: Jws, key: CryptoKey): Promise<b
 export async function signJws(payload: JsonObject, typ: string, kid: string, key: CryptoKey): Promise<string> {
   const header = { alg: SIGNING_ALG, typ, kid };
   const signed = `${toBase64Url(utf8(JSON.stringify(header)))}.${toBase64Url(utf8(JSON.stringify(payload)))}`;
+  count("sign");
   const signature = await crypto.subtle.sign(RSA.name, key, utf8(signed));
   return `${signed}.${toBase64Url(new Uint8Array(signature))}`;
 }
