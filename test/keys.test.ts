@@ -163,12 +163,12 @@ describe("a compromised key", () => {
     expect(published.keys.map(({ kid }) => kid)).toEqual([keys.find((key) => key.state === "current")?.kid]);
   });
 
-  test("is refused by every other edge when its cache ends, five minutes later at the most", async () => {
+  test("is refused by every other edge when its cache ends, a minute later at the most", async () => {
     const [edge, other] = [new Edge(), new Edge()];
     const { tokens } = await loggedIn(edge);
     expect((await other.users(tokens.access_token)).status).toBe(200);
     await (await asAdmin(edge)).rotate({ compromised: true });
-    vi.setSystemTime(start + 5 * MINUTE_MS);
+    vi.setSystemTime(start + MINUTE_MS);
     expect((await other.users(tokens.access_token)).status).toBe(401);
   });
 });

@@ -68,13 +68,16 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   const passwordLogin = createPasswordLogin(config, accounts, passwords);
   const tokenResponse = createTokenResponse(tokens);
 
-  /** Counts the request against its address before `handler` runs. */
+  /**
+   * Counts the request against its address before `handler` runs. Where a credential that cannot be guessed is asked for
+   * anyway, counters that are away let everybody through: they must not keep anyone from logging out.
+   */
   const limited =
-    (name: string, limit: Limit, handler: Handler, by: "take" | "takeWide" = "take"): Handler =>
+    (name: string, limit: Limit, handler: Handler): Handler =>
     async (c) => {
-      const room = await limits[by](name, limit, addressOf(c));
-      if (!room.ok) return room;
-      c.set("limit", room.value);
+      const room = await limits.take(name, limit, addressOf(c));
+      if (room.ok) c.set("limit", room.value);
+      else if (room.failure.code !== "dependency_unavailable") return room;
       return handler(c);
     };
   const auth = (name: string, handler: Handler): Handler => limited(name, config.limits.auth, handler);
@@ -231,6 +234,9 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   };
 
   const register: Handler = async (c) => {
+    const room = await limits.takeWide("register", config.limits.auth, addressOf(c));
+    if (!room.ok) return room;
+    c.set("limit", room.value);
     if (!config.registrationOpen) return fail({ code: "registration_closed" });
     const body = await readJson(c.req.raw, bodies.register);
     if (!body.ok) return body;
@@ -250,5 +256,5 @@ export function authDoor(app: App, dependencies: AuthDependencies): void {
   endpoint(app, "/auth/sessions/:id", { DELETE: auth("sessions-end", endSession) });
   endpoint(app, "/auth/me", { GET: auth("me", me) });
   endpoint(app, "/auth/password", { POST: auth("password", changePassword) });
-  endpoint(app, "/auth/register", { POST: limited("register", config.limits.auth, register, "takeWide") });
+  endpoint(app, "/auth/register", { POST: register });
 }

@@ -24,7 +24,7 @@ export interface KeyRotation {
   list(): Promise<Result<readonly KeyView[]>>;
   /**
    * Mints the next key, active as soon as every verifier can know it. `compromised`: active at once, and every older key
-   * withdrawn; isolates that have not looked since refuse its tokens within the five minutes of their cache.
+   * withdrawn; isolates that have not looked since refuse its tokens within the minute of their cache.
    */
   rotate(compromised: boolean): Promise<Result<readonly KeyView[]>>;
   /** What the cron does: mint when due, seal anew what the previous secret sealed, delete what is long over. */

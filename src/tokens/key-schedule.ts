@@ -8,8 +8,8 @@ import { type KeyStates, type KeyTimes, keyStates } from "./key-states.ts";
 /** How long before it signs a key is published in the ordinary course: time for verifiers that cache for a day. */
 export const PUBLISH_LEAD_MS = 24 * 3_600_000;
 /**
- * The shortest lead that is safe: JWKS max-age (300 s) and the keyring cache of an isolate (300 s), one after the other,
- * and a minute. A rotation on demand waits this long, and verifiers with a longer cache of their own refetch on the kid.
+ * The shortest lead that is safe: JWKS max-age (300 s) and the keyring cache of an isolate (60 s), one after the other,
+ * and as much again for caches in between. A rotation on demand waits this long, and verifiers with a longer cache of their own refetch on the kid.
  */
 export const SHORTEST_LEAD_MS = 11 * 60_000;
 /** How long a key is kept in the database after nothing it signed can be valid any more, for whoever investigates. */

@@ -1,18 +1,25 @@
 /**
- * The isolate's view of the signing keys. Loaded on first use (the very first start mints a key), kept for five minutes,
- * refreshed by one caller for all; stale keys serve on when D1 is away, since a key does not go bad with age alone.
+ * The isolate's view of the signing keys. Loaded on first use (the very first start mints a key), believed for a minute,
+ * refreshed by one caller for all, behind a busy isolate's back before the minute is over. Stale keys serve on when D1 is
+ * away, since a key does not go bad with age alone.
  */
 import type { Failure } from "../kit/failure.ts";
 import { log } from "../kit/log.ts";
+import { metered } from "../kit/meter.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
 import { singleFlight } from "../kit/shared.ts";
 import { importPublicKey, type KeyStore, type PublicJwk, type StoredKey } from "./key-store.ts";
 import { keyStates } from "./key-states.ts";
 
-const CACHE_MS = 5 * 60_000;
+/** How long a withdrawn key may still be believed here. */
+const CACHE_MS = 60_000;
+/** From this age on a request has the keys looked at again, without waiting for it. */
+const REFRESH_MS = 30_000;
 /** An unknown kid may be a key minted since we looked; this bounds how often it makes us look. */
 const UNKNOWN_KID_REFETCH_MS = 10_000;
+/** The very first key has none before it to sign in the meantime: it is current for edges whose clocks are behind, too. */
+const FIRST_KEY_BACKDATED_MS = 60_000;
 
 export interface SigningKey {
   readonly kid: string;
@@ -51,7 +58,7 @@ export function createKeyring(store: KeyStore, acceptedMs: number, runtime: Runt
     lastAttemptAt = runtime.now();
     let stored = await store.readAll();
     if (stored.ok && stored.value.length === 0) {
-      const minted = await store.mint("", runtime.now());
+      const minted = await store.mint("", runtime.now() - FIRST_KEY_BACKDATED_MS);
       stored = minted.ok ? await store.readAll() : minted;
     }
     if (!stored.ok) return loaded === undefined ? stored : ok(loaded);
@@ -65,9 +72,12 @@ export function createKeyring(store: KeyStore, acceptedMs: number, runtime: Runt
   const current = async (): Promise<Result<Loaded>> => {
     const now = runtime.now();
     if (loaded === undefined) return load();
-    if (now - loaded.loadedAt < CACHE_MS) return ok(loaded);
-    // Stale: whoever comes first after the pause looks again; D1 being away must not cost every request a timeout.
-    return now - lastAttemptAt < UNKNOWN_KID_REFETCH_MS ? ok(loaded) : load();
+    const ageMs = now - loaded.loadedAt;
+    // Whoever comes first after the pause looks again; D1 being away must not cost every request a timeout.
+    if (ageMs < REFRESH_MS || now - lastAttemptAt < UNKNOWN_KID_REFETCH_MS) return ok(loaded);
+    if (ageMs >= CACHE_MS) return load();
+    runtime.waitUntil(metered(load));
+    return ok(loaded);
   };
 
   const published = ({ keys }: Loaded): readonly LoadedKey[] => {
