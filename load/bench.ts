@@ -10,13 +10,13 @@ import { BUDGET, COSTS, type Counts, measureCounts, overBudget } from "./bench/c
 import { type BenchFlags, isWanted, readBenchFlags } from "./bench/flags.ts";
 import { measureGrowth } from "./bench/growth.ts";
 import { describeMachine, type Machine, machineLine } from "./bench/machine.ts";
-import { type Comparison, measureRatios } from "./bench/ratios.ts";
+import { type Latency, measureRatios } from "./bench/ratios.ts";
 
 export interface BenchResult {
   readonly machine: Machine;
   /** Throughput over the baseline's. */
   readonly ratios: Readonly<Record<string, number>>;
-  readonly latency_ms: Readonly<Record<string, Omit<Comparison, "ratio" | "perSecond" | "baselinePerSecond">>>;
+  readonly latency_ms: Readonly<Record<string, Latency>>;
   readonly per_second: Readonly<Record<string, { readonly postern: number; readonly baseline: number }>>;
   readonly counts: Readonly<Record<string, Counts>>;
 }
@@ -29,9 +29,7 @@ export async function bench(flags: BenchFlags): Promise<BenchResult> {
   const result = {
     machine: describeMachine(),
     ratios: Object.fromEntries(entries.map(([name, { ratio }]) => [name, ratio])),
-    latency_ms: Object.fromEntries(
-      entries.map(([name, { ratio: _, perSecond: __, baselinePerSecond: ___, ...latency }]) => [name, latency]),
-    ),
+    latency_ms: Object.fromEntries(entries.map(([name, { latency }]) => [name, latency])),
     per_second: Object.fromEntries(
       entries.map(([name, { perSecond: postern, baselinePerSecond: baseline }]) => [name, { postern, baseline }]),
     ),

@@ -39,8 +39,9 @@ const direct = { unsafeDirectSockets: [{ host: HOST, port: 0 }] };
 const builds = new Map<WorkerName, Promise<Module[]>>();
 
 function modulesOf(worker: WorkerName): Promise<Module[]> {
-  const entry = worker === "postern" ? "src/index.ts" : `load/baselines/${worker}.ts`;
-  const modules = builds.get(worker) ?? build(entry);
+  const make = () =>
+    worker === "postern" ? build("src/index.ts") : build(`load/baselines/${worker}.ts`, "load/baselines/wrangler.toml");
+  const modules = builds.get(worker) ?? make();
   builds.set(worker, modules);
   return modules;
 }

@@ -116,12 +116,7 @@ export interface Load {
 }
 
 /** Runs each script on a connection of its own for `seconds`. Any status but `expected` ends it with an error. */
-export async function load(
-  url: URL,
-  scripts: readonly Script[],
-  seconds: number,
-  expected: number,
-): Promise<Load> {
+export async function load(url: URL, scripts: readonly Script[], seconds: number, expected: number): Promise<Load> {
   const connections = await Promise.all(scripts.map(() => Connection.open(url)));
   const latenciesMs: number[] = [];
   const startedAt = performance.now();

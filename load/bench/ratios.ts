@@ -15,6 +15,10 @@ export interface Comparison {
   readonly ratio: number;
   readonly perSecond: number;
   readonly baselinePerSecond: number;
+  readonly latency: Latency;
+}
+
+export interface Latency {
   /** Of one connection, so that nothing waits for anything but the server. */
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -60,11 +64,13 @@ async function compare(
     ratio: round(medianRatio(a.perSecond, b.perSecond), 3),
     perSecond: round(median(a.perSecond), 1),
     baselinePerSecond: round(median(b.perSecond), 1),
-    p50Ms: round(median(a.p50Ms), 3),
-    p99Ms: round(median(a.p99Ms), 3),
-    baselineP50Ms: round(median(b.p50Ms), 3),
-    baselineP99Ms: round(median(b.p99Ms), 3),
-    addedP50Ms: round(median(a.p50Ms.map((value, i) => value - (b.p50Ms[i] ?? Number.NaN))), 3),
+    latency: {
+      p50Ms: round(median(a.p50Ms), 3),
+      p99Ms: round(median(a.p99Ms), 3),
+      baselineP50Ms: round(median(b.p50Ms), 3),
+      baselineP99Ms: round(median(b.p99Ms), 3),
+      addedP50Ms: round(median(a.p50Ms.map((value, i) => value - (b.p50Ms[i] ?? Number.NaN))), 3),
+    },
   };
 }
 
@@ -125,11 +131,7 @@ export async function measureRatios(flags: BenchFlags): Promise<Record<string, C
         const scripts = await trial.scripts(postern);
         // Byte for byte what Postern is sent; a baseline reads none of it, and gives no tokens to go on with.
         const same = scripts.map((script) => ({ next: () => script.next() }));
-        results[trial.name] = await compare(
-          { url: postern.url, scripts },
-          { url: baseline.url, scripts: same },
-          flags,
-        );
+        results[trial.name] = await compare({ url: postern.url, scripts }, { url: baseline.url, scripts: same }, flags);
       } finally {
         await baseline.stop();
       }

@@ -28,8 +28,9 @@ export function compatibilityDate(): string {
 /**
  * The modules of a Worker, the entry first.
  * @param entry relative to the repository
+ * @param config what it is configured by, relative to the repository; the compatibility date is Postern's in any case
  */
-export async function build(entry: string): Promise<Module[]> {
+export async function build(entry: string, config = "wrangler.toml"): Promise<Module[]> {
   const outdir = await mkdtemp(join(tmpdir(), "postern-build-"));
   try {
     await run(
@@ -38,6 +39,10 @@ export async function build(entry: string): Promise<Module[]> {
         join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
         "deploy",
         entry,
+        "--config",
+        config,
+        "--compatibility-date",
+        compatibilityDate(),
         "--env=",
         "--dry-run",
         "--minify",

@@ -15,7 +15,9 @@ export function runtimeProcesses(): number[] {
 
 function isRuntime(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").some((word) => word.endsWith("workerd"));
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8")
+      .split("\0")
+      .some((word) => word.endsWith("workerd"));
   } catch {
     return false;
   }

@@ -21,7 +21,8 @@ const role = z
   .check(z.regex(/^[a-z][a-z0-9_-]{0,31}$/, { error: "must be a role name: a-z, 0-9, _ and -" }));
 const status = z.enum(["active", "disabled"], { error: "must be active or disabled" });
 
-const bodies = {
+/** The bodies the endpoints take. */
+export const bodies = {
   create: z.object({ username: usernameText, password: passwordText, role: z._default(role, "user") }),
   change: z
     .object({ role: z.optional(role), status: z.optional(status), password: z.optional(passwordText) })

@@ -40,7 +40,8 @@ import { createTokenResponse } from "./token-response.ts";
 /** How often an exchange starts over because the account was changed while it was under way. */
 const EXCHANGE_ATTEMPTS = 2;
 
-const exchangeBody = z.object({ delivery: bodies.login.shape.delivery });
+/** The body of an exchange. */
+export const exchangeBody = z.object({ delivery: bodies.login.shape.delivery });
 
 export interface LegacyDependencies {
   readonly config: Config;

@@ -1,13 +1,10 @@
 // Several real edges on one machine: the built Worker as separate isolates over one database and one set of Durable
 // Objects, each with its own socket, and an operator beside them. What an isolate remembers is its own.
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { build, compatibilityDate, type Module, ROOT } from "../../load/server/build.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
-const COMPATIBILITY_DATE = "2026-10-20";
 const SECRET = Buffer.alloc(32, "two edges, one secret").toString("base64");
 
 export const PASSWORD = "correct horse battery staple";
@@ -23,41 +20,6 @@ async function hashOfPassword(): Promise<string> {
   return passwordHash;
 }
 
-interface Module {
-  readonly type: "ESModule" | "CompiledWasm";
-  readonly path: string;
-  readonly contents: string | Uint8Array;
-}
-
-/** Bundles an entry as `wrangler deploy` would, and reads the result. */
-function build(entry: string): Module[] {
-  const outdir = mkdtempSync(join(tmpdir(), "postern-build-"));
-  try {
-    execFileSync(
-      join(ROOT, "node_modules/.bin/node"),
-      [join(ROOT, "node_modules/wrangler/bin/wrangler.js"), "deploy", entry, "--env=", "--dry-run", "--outdir", outdir],
-      { cwd: ROOT, stdio: "pipe", env: { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "true" } },
-    );
-    const files = readdirSync(outdir);
-    const scripts = files.filter((file) => file.endsWith(".js"));
-    const binaries = files.filter((file) => file.endsWith(".wasm"));
-    return [
-      ...scripts.map((file) => ({
-        type: "ESModule" as const,
-        path: file,
-        contents: readFileSync(join(outdir, file), "utf8"),
-      })),
-      ...binaries.map((file) => ({
-        type: "CompiledWasm" as const,
-        path: file,
-        contents: readFileSync(join(outdir, file)),
-      })),
-    ];
-  } finally {
-    rmSync(outdir, { recursive: true });
-  }
-}
-
 const ORIGIN = `export default { fetch: (request) => Response.json({ role: request.headers.get("X-User-Role") }) }`;
 
 export interface Edges {
@@ -70,7 +32,7 @@ export interface Edges {
 }
 
 export async function startEdges(variables: Readonly<Record<string, string>>): Promise<Edges> {
-  const edge = build("src/index.ts");
+  const edge = await build("src/index.ts");
   const bindings = {
     ISSUER: "https://auth.example.com",
     AUDIENCE: "edges",
@@ -81,7 +43,7 @@ export async function startEdges(variables: Readonly<Record<string, string>>): P
   const worker = (name: string, modules: Module[], objectsOf?: string) => ({
     name,
     modules,
-    compatibilityDate: COMPATIBILITY_DATE,
+    compatibilityDate: compatibilityDate(),
     bindings,
     d1Databases: { DB: "postern" },
     durableObjects: {
@@ -97,8 +59,8 @@ export async function startEdges(variables: Readonly<Record<string, string>>): P
       workers: [
         worker("a", edge),
         worker("b", edge, "a"),
-        worker("operator", build("test/node/operator.ts"), "a"),
-        { name: "origin", modules: true, script: ORIGIN, compatibilityDate: COMPATIBILITY_DATE },
+        worker("operator", await build("test/node/operator.ts"), "a"),
+        { name: "origin", modules: true, script: ORIGIN, compatibilityDate: compatibilityDate() },
       ],
     }),
   );
