@@ -59,6 +59,8 @@ function print({ ratios, latency_ms: latencies, per_second: speeds, counts }: Be
 }
 
 if (import.meta.main) {
+  // So that what removes processes and files at exit is run.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
   const flags = readBenchFlags(process.argv.slice(2));
   console.log(machineLine(describeMachine()));
   if (flags.isGrowth) {

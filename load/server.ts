@@ -110,6 +110,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const modules = await modulesOf(worker);
   const origin = options.origin === "tcp" ? await startOrigin() : null;
   const directory = stateDirectory(options.state ?? "memory");
+  const removeState = (): void => rmSync(directory, { recursive: true, force: true });
+  // It may be in memory: not to be left there by a run that is broken off.
+  process.once("exit", removeState);
   if (worker === "postern") await createState(directory, options.users ?? 0);
 
   const bindings = bindingsOf(options, origin?.url ?? null);
@@ -130,7 +133,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const stop = async (): Promise<void> => {
     await miniflare.dispose();
     await origin?.stop();
-    rmSync(directory, { recursive: true, force: true });
+    removeState();
+    process.off("exit", removeState);
   };
   try {
     await miniflare.ready;

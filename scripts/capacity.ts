@@ -1,4 +1,4 @@
-// `npm run capacity`: what Postern costs in a month, from the counts of test/costs/. `--write` renews the tables of
+// `npm run capacity`: what Postern costs in a month, from the counts of test/costs.test.ts. `--write` renews the tables of
 // docs/capacity.md, `--measure` the counts; `--dailyShare 0.5` and its like change an assumption (capacity/behaviour.ts).
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -11,8 +11,8 @@ import { tablesOf, withTables } from "./capacity/tables.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const DOCUMENT = join(ROOT, "docs/capacity.md");
-const COUNTS = join(ROOT, "scripts/capacity/operations.json");
-const MEASURE = ["run", "--project", "workerd", "test/costs/operations.test.ts", "-u"];
+const COUNTS = join(ROOT, "scripts/capacity/counts.json");
+const MEASURE = ["run", "--project", "workerd", "test/costs.test.ts", "-u"];
 
 const assumptions = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, { type: "string" as const }]));
 const { values } = parseArgs({

@@ -59,6 +59,7 @@ const STEPS: readonly (readonly [name: string, step: () => string | null])[] = [
   ["types of the scripts", () => run("tsc", "-p", "scripts/tsconfig.json")],
   ["types of the origin examples", () => run("tsc", "-p", "docs/origin/node/tsconfig.json")],
   ["generated bindings", () => run("wrangler", "types", "--include-runtime=false", "--check")],
+  ["generated API documents", () => run("node", "scripts/openapi.ts", "--check")],
   ["bundle", checkBundle],
   ["tests and coverage", () => run("vitest", "run", "--coverage")],
 ];

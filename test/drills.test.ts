@@ -77,6 +77,83 @@ describe("while the session objects are away", () => {
   });
 });
 
+describe("an object that hangs instead of failing", () => {
+  const hanging = { getByName: () => new Proxy({}, { get: () => () => new Promise(() => undefined) }) };
+
+  /** What `call` answers once five seconds are over, and not before. */
+  async function afterTheLimit(call: () => Promise<Response>): Promise<Response> {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    let response: Response | undefined;
+    const answering = call().then((answer) => (response = answer));
+    for (let pause = 0; pause < 500 && vi.getTimerCount() === 0; pause++) await scheduler.wait(10);
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(response).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    await answering;
+    expect(vi.getTimerCount()).toBe(0);
+    return answering;
+  }
+
+  test("of a session is 503 after five seconds, and leaves no timer behind", async () => {
+    const { tokens } = await loggedIn(new Edge());
+    const edge = new Edge({ USER_SESSIONS: hanging });
+    const response = await afterTheLimit(() => edge.users(tokens.access_token));
+    expect(response.status).toBe(503);
+    expect(response.headers.get("Retry-After")).toBe("5");
+    expect((await new Edge().refresh(tokens.refresh_token)).status).toBe(200);
+  });
+
+  test("of a counter is as one that is away: a refresh goes on, a login is 503", async () => {
+    const { username } = await createUser();
+    const { tokens } = await loggedIn(new Edge());
+    const edge = new Edge({ COUNTERS: hanging });
+    expect((await afterTheLimit(() => edge.refresh(tokens.refresh_token))).status).toBe(200);
+    vi.useRealTimers();
+    expect((await afterTheLimit(() => edge.login(username))).status).toBe(503);
+  });
+});
+
+describe("a key that is withdrawn while its edge is reading the keys", () => {
+  test("is not brought back by that reading", async () => {
+    let isSlow = false;
+    const edge = new Edge({ DB: slowKeys(() => isSlow) });
+    const victim = await loggedIn(edge);
+    const admin = await loggedIn(edge, "admin");
+    const start = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now: start + 31_000 });
+    isSlow = true;
+    expect((await edge.users(victim.tokens.access_token)).status).toBe(200);
+    isSlow = false;
+    const rotated = await edge.fetch("/admin/keys/rotate", {
+      method: "POST",
+      bearer: admin.tokens.access_token,
+      json: { compromised: true },
+    });
+    expect(rotated.status).toBe(200);
+    await scheduler.wait(600);
+    expect((await edge.users(victim.tokens.access_token)).status).toBe(401);
+  });
+});
+
+/** D1 whose answers to readings that begin while `isSlow` take half a second to arrive. */
+function slowKeys(isSlow: () => boolean): D1Database {
+  const late = <T extends object>(target: T, held: boolean): T =>
+    new Proxy(target, {
+      get(object, property) {
+        const value: unknown = Reflect.get(object, property, object);
+        if (typeof value !== "function") return value;
+        return (...given: unknown[]): unknown => {
+          const result: unknown = Reflect.apply(value, object, given);
+          if (property === "all" && held)
+            return Promise.resolve(result).then((rows) => scheduler.wait(500).then(() => rows));
+          const isHeld = held || (property === "withSession" && isSlow());
+          return isHeld && typeof result === "object" && result !== null ? late(result, true) : result;
+        };
+      },
+    });
+  return late(env.DB, false);
+}
+
 describe("clocks that are apart", () => {
   const start = Date.now();
 

@@ -18,12 +18,13 @@ export const DEFAULTS = {
   ipv6Share: 0.5,
   /** How many users have an object, that is a session not yet forgotten. */
   sessionShare: 0.5,
+  /** AUDIT_DAYS as it is by default. */
   auditDays: 400,
   /** 1 as LOG_REQUESTS=all, 0 as off. */
   logShare: 1,
   /** Milliseconds for which a call keeps an object billed. Ours can hibernate as soon as they have answered. */
   objectMs: 5,
-  /** Milliseconds of CPU: a request's own JavaScript, an RSA-2048 signature, its verification, an Argon2id hash. */
+  /** Milliseconds of CPU, assumed: a request's own JavaScript, an RSA-2048 signature, its verification, an Argon2id hash. */
   requestCpuMs: 1,
   signCpuMs: 1,
   verifyCpuMs: 0.1,

@@ -23,7 +23,7 @@ const HEADERS: Readonly<Record<string, string>> = {
   "Strict-Transport-Security": "HTTPS only.",
   "X-Content-Type-Options": "`nosniff`.",
   "Referrer-Policy": "`no-referrer`.",
-  "Cache-Control": "`no-store` on everything that bears tokens or is an error.",
+  "Cache-Control": "`no-store` on everything that bears tokens or is an error; the key set may be kept for minutes.",
   "RateLimit-Policy": 'The limit the request was counted against: `"login";q=10;w=60`.',
   RateLimit: 'What is left of it: `"login";r=9;t=6`.',
   "Retry-After": "Seconds to wait.",
@@ -68,18 +68,21 @@ function refusal(status: number, codes: readonly FailureCode[], names: readonly 
   };
 }
 
-function responsesOf({ status, content, headers = [], problems, summary, id, tag }: Operation): Json {
+function responsesOf({ status, content, headers = [], problems, summary, id }: Operation): Json {
   const responses: Record<string, Json> = {
     [status]: {
       description: `${summary}: done.`,
-      headers: headersOf(tag === "well-known" || id === "migration" ? headers : ["Cache-Control", ...headers]),
+      headers: headersOf(["problem", "migration"].includes(id) ? headers : ["Cache-Control", ...headers]),
       ...(content && {
         content: Object.fromEntries(Object.entries(content).map(([type, name]) => [type, { schema: reference(name) }])),
       }),
     },
   };
   if (id === "keySet")
-    responses["304"] = { description: "The key set is the one the client has.", headers: headersOf(["ETag"]) };
+    responses["304"] = {
+      description: "The key set is the one the client has.",
+      headers: headersOf(["ETag", "Cache-Control"]),
+    };
   if (id === "readyz") {
     const type = { "application/json; charset=utf-8": { schema: reference("Unready") } };
     responses["503"] = { description: "What failed.", headers: headersOf(["Cache-Control"]), content: type };

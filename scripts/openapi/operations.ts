@@ -254,7 +254,7 @@ const legacy: readonly Operation[] = [
     id: "legacyLogin",
     summary: "Log in for a cookie session",
     tag: "legacy",
-    body: { schema: "LoginRequest" },
+    body: { schema: "RegisterRequest" },
     status: 200,
     content: json("LegacyLogin"),
     headers: [...NOTICES, ...LIMIT_HEADERS, "Set-Cookie"],

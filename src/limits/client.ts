@@ -11,6 +11,7 @@ import { count } from "../kit/meter.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
 import { sha256 } from "../kit/secrets.ts";
+import { withinTimeLimit } from "../kit/time-limit.ts";
 import { networkPrefix } from "./address.ts";
 import type { AttemptWindows } from "./attempts.ts";
 import type { AttemptReply, Counter, HitReply } from "./object.ts";
@@ -23,6 +24,8 @@ const NETWORK_FACTOR = 10;
 const UNDECIDED_PAUSES_MS = [250, 750];
 /** 96 bits: an address among those of one account. */
 const ADDRESS_TAG_CHARACTERS = 16;
+/** A counter answers in milliseconds; one that takes so long counts as away. */
+const ANSWER_LIMIT_MS = 5_000;
 
 /** A guess at a password that may be made. */
 export interface Attempt {
@@ -126,7 +129,7 @@ export function createLimits(
     call: (stub: DurableObjectStub<Counter>) => Promise<T>,
   ): Promise<Result<T>> {
     try {
-      return ok(await call(namespace.getByName(objectName)));
+      return ok(await withinTimeLimit(call(namespace.getByName(objectName)), ANSWER_LIMIT_MS));
     } catch (error) {
       log({ event: "dependency.failed", dependency: "limits", error: describe(error) });
       return fail({ code: "dependency_unavailable", dependency: "limits" });

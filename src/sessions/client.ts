@@ -9,6 +9,7 @@ import { count } from "../kit/meter.ts";
 import { fail, ok, type Result } from "../kit/result.ts";
 import type { Runtime } from "../kit/runtime.ts";
 import { sha256 } from "../kit/secrets.ts";
+import { withinTimeLimit } from "../kit/time-limit.ts";
 import type { Leases } from "./leases.ts";
 import type {
   AccountSnapshot,
@@ -26,6 +27,8 @@ import type { Lifetimes } from "./rotation.ts";
 
 const ISOLATE_ID_BYTES = 12;
 const ATTEMPTS = 2;
+/** An object answers in milliseconds; one that takes so long counts as away. */
+const ANSWER_LIMIT_MS = 5_000;
 const UNSENT_KEY_BYTES = 16;
 /** Of a session without a refresh token: no digest is empty, so none can match it. */
 const NO_SECRET_HASH = "";
@@ -142,7 +145,7 @@ export function createSessions(
     for (let attempt = 1; ; attempt++) {
       try {
         count("objects");
-        return ok(await call(namespace.getByName(userId)));
+        return ok(await withinTimeLimit(call(namespace.getByName(userId)), ANSWER_LIMIT_MS));
       } catch (error) {
         if (attempt < ATTEMPTS && isRetryable(error)) continue;
         log({ event: "dependency.failed", dependency: "sessions", error: describe(error) });

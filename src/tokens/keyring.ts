@@ -52,10 +52,13 @@ const UNAVAILABLE: Failure = { code: "dependency_unavailable", dependency: "keys
 export function createKeyring(store: KeyStore, acceptedMs: number, runtime: Runtime): Keyring {
   let loaded: Loaded | undefined;
   let lastAttemptAt = Number.NEGATIVE_INFINITY;
+  /** How often the keys were changed here: a reading that began before the last change is done again. */
+  let changes = 0;
   const privateKeys = new Map<string, CryptoKey>();
 
-  const load = singleFlight(runtime, async (): Promise<Result<Loaded>> => {
-    lastAttemptAt = runtime.now();
+  const read = async (): Promise<Result<Loaded>> => {
+    const startedAt = runtime.now();
+    lastAttemptAt = startedAt;
     let stored = await store.readAll();
     if (stored.ok && stored.value.length === 0) {
       const minted = await store.mint("", runtime.now() - FIRST_KEY_BACKDATED_MS);
@@ -65,8 +68,17 @@ export function createKeyring(store: KeyStore, acceptedMs: number, runtime: Runt
     const keys = await Promise.all(
       stored.value.map(async (key) => Object.assign(key, { publicKey: await importPublicKey(key.publicJwk) })),
     );
-    loaded = { keys, loadedAt: runtime.now() };
+    // From its beginning: what was written while it was under way it may not have seen.
+    loaded = { keys, loadedAt: startedAt };
     return ok(loaded);
+  };
+
+  const load = singleFlight(runtime, async (): Promise<Result<Loaded>> => {
+    for (;;) {
+      const seen = changes;
+      const ring = await read();
+      if (seen === changes) return ring;
+    }
   });
 
   const current = async (): Promise<Result<Loaded>> => {
@@ -114,6 +126,7 @@ export function createKeyring(store: KeyStore, acceptedMs: number, runtime: Runt
     },
 
     forget() {
+      changes += 1;
       // Stale, not gone: if the database is away the next call still has something to serve.
       if (loaded !== undefined) loaded = { ...loaded, loadedAt: Number.NEGATIVE_INFINITY };
       lastAttemptAt = Number.NEGATIVE_INFINITY;

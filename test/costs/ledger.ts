@@ -193,7 +193,7 @@ export class Ledger {
       const original = prototype[method];
       if (original === undefined) throw new Error(`storage has no ${method}`);
       vi.spyOn(prototype, method).mockImplementation(function watched(this: unknown, ...parameters: unknown[]) {
-        const result = Reflect.apply(original, this, parameters) as unknown;
+        const result = Reflect.apply(original, this, parameters);
         note(result);
         return result;
       });

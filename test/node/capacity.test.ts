@@ -10,7 +10,7 @@ import { tablesOf, withTables } from "../../scripts/capacity/tables.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
-const counts = JSON.parse(read("scripts/capacity/operations.json")) as Counts;
+const counts = JSON.parse(read("scripts/capacity/counts.json")) as Counts;
 
 describe("docs/capacity.md", () => {
   test("is what npm run capacity -- --write makes of it", () => {
