@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { uuidV7 } from "../src/kit/encoding.ts";
 import {
   createUser,
   Edge,
@@ -340,10 +341,18 @@ describe("the audit trail", () => {
   });
 
   test("is pruned by the cron after AUDIT_DAYS", async () => {
-    await env.DB.prepare(
-      "INSERT INTO audit_events VALUES ('old', 0, 'logout', NULL, NULL, NULL, NULL, 'r', '{}')",
-    ).run();
-    await edge.maintain();
-    expect(await env.DB.prepare("SELECT 1 FROM audit_events WHERE id = 'old'").first()).toBeNull();
+    const insert = async (at: number): Promise<string> => {
+      const id = uuidV7(at, crypto.getRandomValues(new Uint8Array(10)));
+      const sql = "INSERT INTO audit_events VALUES (?1, ?2, 'logout', NULL, NULL, NULL, NULL, 'r', '{}')";
+      await env.DB.prepare(sql).bind(id, at).run();
+      return id;
+    };
+    const isThere = (id: string) => env.DB.prepare("SELECT 1 FROM audit_events WHERE id = ?").bind(id).first();
+    const days = (n: number) => n * 86_400_000;
+    const old = await insert(Date.now() - days(30) - 60_000);
+    const young = await insert(Date.now() - days(30) + 60_000);
+    await new Edge({ AUDIT_DAYS: "30" }).maintain();
+    expect(await isThere(old)).toBeNull();
+    expect(await isThere(young)).not.toBeNull();
   });
 });
