@@ -57,6 +57,7 @@ const STEPS: readonly (readonly [name: string, step: () => string | null])[] = [
   ["lint", () => run("oxlint", "--type-aware", "--deny-warnings")],
   ["types of the Worker", () => run("tsc", "-p", "tsconfig.json")],
   ["types of the scripts", () => run("tsc", "-p", "scripts/tsconfig.json")],
+  ["types of the load tools", () => run("tsc", "-p", "load/tsconfig.json")],
   ["types of the origin examples", () => run("tsc", "-p", "docs/origin/node/tsconfig.json")],
   ["generated bindings", () => run("wrangler", "types", "--include-runtime=false", "--check")],
   ["generated API documents", () => run("node", "scripts/openapi.ts", "--check")],

@@ -24,6 +24,15 @@ async function readLimited(stream: ReadableStream<Uint8Array>): Promise<Uint8Arr
   return body;
 }
 
+/** The body, or null if it is too large. A client that leaves in the middle of it is no bug of ours. */
+async function readAll({ body }: Request): Promise<Result<Uint8Array | null>> {
+  try {
+    return ok(body === null ? new Uint8Array() : await readLimited(body));
+  } catch {
+    return fail({ code: "invalid_request", detail: "The body broke off." });
+  }
+}
+
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function parse(bytes: Uint8Array): Result<unknown> {
@@ -51,7 +60,9 @@ function isJson(contentType: string | null): boolean {
  */
 export async function readJson<T>(request: Request, schema: z.ZodMiniType<T>): Promise<Result<T>> {
   if (!isJson(request.headers.get("Content-Type"))) return fail({ code: "unsupported_media_type" });
-  const bytes = request.body === null ? new Uint8Array() : await readLimited(request.body);
+  const read = await readAll(request);
+  if (!read.ok) return read;
+  const bytes = read.value;
   if (bytes === null) return fail({ code: "payload_too_large", limitBytes: BODY_LIMIT_BYTES });
   const json = parse(bytes);
   if (!json.ok) return json;
