@@ -7,6 +7,7 @@ import { createPasswordHasher } from "../src/accounts/password-hash.ts";
 import { usernameKey } from "../src/accounts/username.ts";
 import { uuidV7 } from "../src/kit/encoding.ts";
 import { type Bindings, runtime } from "../src/services.ts";
+import { noteRequest, noteResponse } from "./secrecy.ts";
 
 export const PASSWORD = "correct horse battery staple";
 
@@ -73,7 +74,10 @@ export class Edge {
       body,
       redirect: "manual",
     });
-    return worker.fetch(request, this.#env);
+    noteRequest(headers, body);
+    const response = await worker.fetch(request, this.#env);
+    await noteResponse(path, response);
+    return response;
   }
 
   /** Runs what the cron runs. */

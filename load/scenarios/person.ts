@@ -7,6 +7,9 @@ const EARLY_MS = 1000;
 /** Nobody pauses longer than this many times the mean. */
 const LONGEST_PAUSES = 6;
 
+/** Who is refused tries again, but not at once. */
+const RETRY_SECONDS = 5;
+
 /** A k6 module is loaded once per virtual user, so these are one person's. */
 let tokens: Tokens | null = null;
 let refreshes = 0;
@@ -20,14 +23,20 @@ export function pauseSeconds(mean: number): number {
 export function live(thinkSeconds: number, phase: () => string): void {
   if (tokens === null) {
     tokens = login(me(), { tags: { phase: phase() } });
-    if (tokens === null) return;
+    if (tokens === null) {
+      sleep(RETRY_SECONDS);
+      return;
+    }
   }
   sleep(pauseSeconds(thinkSeconds));
   const tags = { phase: phase() };
   if (Date.now() > tokens.expiresAt - EARLY_MS) {
     refreshes += 1;
     tokens = tokensOf(refresh(tokens.refresh, `${me()}-${refreshes}`, { tags }));
-    if (tokens === null) return;
+    if (tokens === null) {
+      sleep(RETRY_SECONDS);
+      return;
+    }
   }
   call(tokens.access, { tags });
 }
