@@ -1,1 +1,0 @@
-export { SignJWT } from "jose";
