@@ -24,6 +24,8 @@ export interface Step {
   readonly size: number;
   readonly isHeld: boolean;
   readonly summary: Summary | null;
+  /** When it ended, since the start. */
+  readonly endedSecond: number;
 }
 
 const SETTLE_SECONDS = 3;
@@ -146,7 +148,8 @@ export class Crowd {
   #judge(steps: Step[], size: number, phase: string): boolean {
     const summary = this.recorder.phase(phase)["all"] ?? null;
     const isHeld = isWithinPromise(summary);
-    steps.push({ size, isHeld, summary });
+    const endedSecond = Math.floor((performance.now() - this.#world.startedAt) / 1000);
+    steps.push({ size, isHeld, summary, endedSecond });
     console.error(`${phase}: ${isHeld ? "holds" : "breaks"}, mean ${summary?.meanMs} ms, p99 ${summary?.p99Ms} ms`);
     return isHeld;
   }

@@ -28,9 +28,15 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/** The memory at the end of a step, in words; nothing where it is not known. */
+function memoryAt(series: Result["series"], second: number): string {
+  const bytes = series.findLast((one) => one.second <= second && one.rssBytes !== null)?.rssBytes ?? null;
+  return bytes === null ? "" : `, ${mebibytes(bytes)} MiB`;
+}
+
 /** The lines about a run as a whole: memory, generator, search, faults, verdicts. */
 export function remarksOf(result: Result): string[] {
-  const { memory, generatorCpu, steps, faults, verdicts, isPassed } = result;
+  const { memory, generatorCpu, steps, series, faults, verdicts, isPassed } = result;
   const slope = memory?.slopeBytesPerMinute ?? null;
   return [
     ...(memory === null
@@ -42,8 +48,8 @@ export function remarksOf(result: Result): string[] {
         ]),
     ...(generatorCpu === null ? [] : [`what made the load took ${Math.round(generatorCpu * 100)} % of a core`]),
     ...steps.map(
-      ({ size, isHeld, summary }) =>
-        `${size}: ${isHeld ? "holds" : "breaks"} (mean ${cell(summary?.meanMs ?? null)} ms, p99 ${cell(summary?.p99Ms ?? null)} ms)`,
+      ({ size, isHeld, summary, endedSecond }) =>
+        `${size}: ${isHeld ? "holds" : "breaks"} (mean ${cell(summary?.meanMs ?? null)} ms, p99 ${cell(summary?.p99Ms ?? null)} ms${memoryAt(series, endedSecond)})`,
     ),
     ...faults.map((fault) => `fault: ${fault}`),
     ...verdicts.map(({ name, isHeld }) => `${isHeld ? "✓" : "✗"} ${name}`),

@@ -301,7 +301,7 @@ describe("a report", () => {
     variables: {},
     phases: recorder.phases(),
     series: withMemory(recorder.seconds(), [{ second: 1, bytes: 2 ** 20 }]),
-    steps: [{ size: 1000, isHeld: true, summary: recorder.phase("steady")["all"] ?? null }],
+    steps: [{ size: 1000, isHeld: true, summary: recorder.phase("steady")["all"] ?? null, endedSecond: 2 }],
     memory: memoryOf([{ second: 0, bytes: 2 ** 20 }]),
     generatorCpu: 0.25,
     faults: ["a fault"],
@@ -311,7 +311,13 @@ describe("a report", () => {
 
   test("as a table names every operation, verdict and fault", () => {
     const table = renderTable(result);
-    for (const text of ["call <b>", "1 MiB at first", "25 % of a core", "1000: holds", "fault: a fault"]) {
+    for (const text of [
+      "call <b>",
+      "1 MiB at first",
+      "25 % of a core",
+      "1000: holds (mean 4 ms, p99 5 ms, 1 MiB)",
+      "fault: a fault",
+    ]) {
       expect(table).toContain(text);
     }
     expect(table).toMatch(/✗ checks rate==1\nFAILED$/);
